@@ -1,0 +1,5 @@
+//! What does this client's conversation look like now?
+
+mod settings;
+
+pub use settings::{PoolMode, Settings};

@@ -1,0 +1,39 @@
+//! What the configuration says of sessions.
+
+use std::time::Duration;
+
+/// How long a session keeps its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PoolMode {
+    Session,
+    #[default]
+    Transaction,
+    /// BEGIN is refused with 0A000.
+    Statement,
+}
+
+/// Limits of one session.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub pool_mode: PoolMode,
+    /// Cancels upstream, the client gets 57014; zero: no limit.
+    pub query_timeout: Duration,
+    /// 25P03; zero: no limit.
+    pub idle_in_transaction_timeout: Duration,
+    /// 57P05; zero: no limit.
+    pub client_idle_timeout: Duration,
+    /// Bytes of one frame, its length word included; 0: no limit.
+    pub max_message_size: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pool_mode: PoolMode::Transaction,
+            query_timeout: Duration::ZERO,
+            idle_in_transaction_timeout: Duration::ZERO,
+            client_idle_timeout: Duration::ZERO,
+            max_message_size: 1 << 30,
+        }
+    }
+}
