@@ -1,0 +1,197 @@
+//! What a backend says.
+
+use super::frame::{HEADER, put_cstr, split_cstr, write};
+
+/// The kinds of backend messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Authentication,
+    BackendKeyData,
+    BindComplete,
+    CloseComplete,
+    CommandComplete,
+    CopyBothResponse,
+    CopyData,
+    CopyDone,
+    CopyInResponse,
+    CopyOutResponse,
+    DataRow,
+    EmptyQueryResponse,
+    ErrorResponse,
+    FunctionCallResponse,
+    NegotiateProtocolVersion,
+    NoData,
+    NoticeResponse,
+    NotificationResponse,
+    ParameterDescription,
+    ParameterStatus,
+    ParseComplete,
+    PortalSuspended,
+    ReadyForQuery,
+    RowDescription,
+    Unknown,
+}
+
+impl Kind {
+    #[inline]
+    pub fn of(tag: u8) -> Self {
+        match tag {
+            b'D' => Self::DataRow,
+            b'C' => Self::CommandComplete,
+            b'Z' => Self::ReadyForQuery,
+            b'T' => Self::RowDescription,
+            b'1' => Self::ParseComplete,
+            b'2' => Self::BindComplete,
+            b'3' => Self::CloseComplete,
+            b'A' => Self::NotificationResponse,
+            b'c' => Self::CopyDone,
+            b'd' => Self::CopyData,
+            b'E' => Self::ErrorResponse,
+            b'G' => Self::CopyInResponse,
+            b'H' => Self::CopyOutResponse,
+            b'I' => Self::EmptyQueryResponse,
+            b'K' => Self::BackendKeyData,
+            b'N' => Self::NoticeResponse,
+            b'n' => Self::NoData,
+            b'R' => Self::Authentication,
+            b'S' => Self::ParameterStatus,
+            b's' => Self::PortalSuspended,
+            b't' => Self::ParameterDescription,
+            b'V' => Self::FunctionCallResponse,
+            b'v' => Self::NegotiateProtocolVersion,
+            b'W' => Self::CopyBothResponse,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Where a ReadyForQuery says the backend is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Status {
+    /// Outside a transaction block.
+    #[default]
+    Idle,
+    InTransaction,
+    /// In a transaction block that failed.
+    Failed,
+}
+
+impl Status {
+    /// `None`: a byte that no server sends.
+    pub fn of(body: &[u8]) -> Option<Self> {
+        match body {
+            b"I" => Some(Self::Idle),
+            b"T" => Some(Self::InTransaction),
+            b"E" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Idle => b'I',
+            Self::InTransaction => b'T',
+            Self::Failed => b'E',
+        }
+    }
+}
+
+/// The body of a ParameterStatus: name and value.
+pub fn parameter_status(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = split_cstr(body)?;
+    let (value, _) = split_cstr(rest)?;
+    Some((name, value))
+}
+
+/// What a backend asks for before it lets us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge<'a> {
+    Ok,
+    Cleartext,
+    Md5 {
+        salt: [u8; 4],
+    },
+    /// The names of the mechanisms, each zero-terminated.
+    Sasl {
+        mechanisms: &'a [u8],
+    },
+    SaslContinue {
+        data: &'a [u8],
+    },
+    SaslFinal {
+        data: &'a [u8],
+    },
+    /// Kerberos, GSS, SSPI and whatever comes after.
+    Other(u32),
+}
+
+/// The body of an Authentication message; `None`: it is cut short.
+pub fn challenge(body: &[u8]) -> Option<Challenge<'_>> {
+    let (code, rest) = body.split_first_chunk::<4>()?;
+    Some(match u32::from_be_bytes(*code) {
+        0 => Challenge::Ok,
+        3 => Challenge::Cleartext,
+        5 => Challenge::Md5 {
+            salt: *rest.first_chunk::<4>()?,
+        },
+        10 => Challenge::Sasl { mechanisms: rest },
+        11 => Challenge::SaslContinue { data: rest },
+        12 => Challenge::SaslFinal { data: rest },
+        other => Challenge::Other(other),
+    })
+}
+
+/// The body of a BackendKeyData: process id, and the secret key (4 bytes before protocol 3.2).
+pub fn key_data(body: &[u8]) -> Option<(i32, &[u8])> {
+    let (pid, key) = body.split_first_chunk::<4>()?;
+    Some((i32::from_be_bytes(*pid), key))
+}
+
+/// Appends AuthenticationOk.
+pub fn put_authentication_ok(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]);
+}
+
+/// Appends a ParameterStatus.
+pub fn put_parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    write(out, b'S', |out| {
+        put_cstr(out, name);
+        put_cstr(out, value);
+    });
+}
+
+/// Appends a BackendKeyData of protocol 3.0.
+pub fn put_key_data(out: &mut Vec<u8>, pid: i32, key: u32) {
+    write(out, b'K', |out| {
+        out.extend_from_slice(&pid.to_be_bytes());
+        out.extend_from_slice(&key.to_be_bytes());
+    });
+}
+
+/// Appends a ReadyForQuery.
+pub fn put_ready(out: &mut Vec<u8>, status: Status) {
+    out.extend_from_slice(&[b'Z', 0, 0, 0, 5, status.byte()]);
+}
+
+/// Appends a CommandComplete.
+pub fn put_command_complete(out: &mut Vec<u8>, tag: &str) {
+    write(out, b'C', |out| put_cstr(out, tag.as_bytes()));
+}
+
+/// Appends a NegotiateProtocolVersion: the newest minor version that we speak, and the
+/// `_pq_.` options of the client that we do not know.
+pub fn put_negotiate_version(out: &mut Vec<u8>, minor: u32, unknown: &[Vec<u8>]) {
+    write(out, b'v', |out| {
+        out.extend_from_slice(&minor.to_be_bytes());
+        let count = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&count.to_be_bytes());
+        for option in unknown {
+            put_cstr(out, option);
+        }
+    });
+}
+
+/// A frame's body.
+pub fn body(frame: &[u8]) -> &[u8] {
+    frame.get(HEADER..).unwrap_or_default()
+}
