@@ -1,6 +1,15 @@
 //! Is that Postgres well, and how do we reach it? Dials, logs in, cancels.
 //! Never decides who may use a connection: that is `pool`'s.
 
+mod cancel;
+mod connect;
+mod connection;
+mod dial;
+mod memory;
 mod settings;
 
-pub use settings::Settings;
+pub use cancel::cancel;
+pub use connect::{ConnectError, Login, Target, connect};
+pub use connection::{Connection, ConnectionId, Parcel, Seat};
+pub use memory::{Memory, Statement, StatementId};
+pub use settings::{Keepalive, Settings};

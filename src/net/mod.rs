@@ -1,1 +1,10 @@
-//! (to come)
+//! How do bytes travel? Sockets of every kind behind one face, and what they have not taken yet.
+//! Never reads a frame and never decides who speaks to whom.
+
+mod link;
+mod scratch;
+mod stream;
+
+pub use link::Link;
+pub use scratch::Scratch;
+pub use stream::{Detached, Stream};

@@ -1,6 +1,144 @@
 //! Who holds which connection? Lends them and takes them back.
 //! Never reads a frame: what travels over a lease is `session`'s.
+//!
+//! Every worker has a [`Pool`] of its own for each [`Key`], without a lock. Together they hold
+//! at most `pool_size` connections: each has a share of the size, and [`exchange`] moves
+//! shares, with the idle connection that fills them, to where requests wait.
 
+mod acquire;
+mod exchange;
+mod lease;
 mod settings;
+mod shelf;
 
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+
+pub use acquire::{Acquired, Refusal, Ticket, Wish};
+pub use exchange::{Exchange, Post};
+pub use lease::Lease;
 pub use settings::Settings;
+
+use crate::{
+    backend::{ConnectionId, Login, Target},
+    telemetry::Clock,
+};
+use shelf::Shelf;
+
+/// What connections of one pool have in common. Never start-up parameters: those are adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The configuration's name for the database, which settings follow.
+    pub entry: String,
+    /// The backend's address as written.
+    pub backend: String,
+    /// The database's name upstream.
+    pub database: Vec<u8>,
+    /// The user's name upstream.
+    pub user: Vec<u8>,
+}
+
+/// The connections of one key on one worker.
+pub struct Pool {
+    key: Key,
+    target: Rc<Target>,
+    login: Rc<Login>,
+    settings: Settings,
+    exchange: Arc<Exchange>,
+    /// Which worker this is, from 0.
+    worker: usize,
+    clock: Rc<Clock>,
+    shelf: RefCell<Shelf>,
+}
+
+/// A shared connection that a client was told the process id of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    pub id: ConnectionId,
+    pub pid: i32,
+}
+
+impl Pool {
+    pub fn new(
+        key: Key,
+        target: Rc<Target>,
+        login: Rc<Login>,
+        settings: Settings,
+        exchange: Arc<Exchange>,
+        worker: usize,
+        clock: Rc<Clock>,
+    ) -> Rc<Self> {
+        let share = exchange.first_share(worker);
+        let pool = Rc::new(Self {
+            key,
+            target,
+            login,
+            settings,
+            exchange,
+            worker,
+            clock,
+            shelf: RefCell::new(Shelf::new(share)),
+        });
+        shelf::keep(&pool);
+        pool
+    }
+
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub fn target(&self) -> &Rc<Target> {
+        &self.target
+    }
+
+    pub fn login(&self) -> &Rc<Login> {
+        &self.login
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Chooses a living connection for a new session to call its home: the one with the fewest
+    /// residents. `None`: there is none alive.
+    pub fn settle(&self) -> Option<Home> {
+        self.shelf.borrow_mut().settle(None)
+    }
+
+    /// Makes this connection the session's home, if it still is one of the pool's.
+    pub fn settle_at(&self, id: ConnectionId) -> Option<Home> {
+        self.shelf.borrow_mut().settle(Some(id))
+    }
+
+    /// The session no longer calls this connection its home.
+    pub fn unsettle(&self, home: Home) {
+        self.shelf.borrow_mut().unsettle(home.id);
+    }
+
+    /// A session has asked for its process id: idle reaping and lifetime spare the connection
+    /// until it ends.
+    pub fn cherish(&self, home: Home) {
+        self.shelf.borrow_mut().cherish(home.id);
+    }
+
+    /// What is due by the clock: waiters past their time, connections past theirs, dials.
+    pub fn tick(self: &Rc<Self>, now: Instant) {
+        acquire::expire(self, now);
+        shelf::reap(self, now);
+        acquire::dial_where_needed(self);
+    }
+
+    /// How many connections are lent, idle and being dialled; how many requests wait.
+    pub fn counts(&self) -> Counts {
+        self.shelf.borrow().counts()
+    }
+}
+
+/// What a pool holds at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub open: usize,
+    pub idle: usize,
+    pub dialling: usize,
+    pub pinned: usize,
+    pub waiting: usize,
+}

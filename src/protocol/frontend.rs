@@ -170,6 +170,11 @@ pub fn put_close_statement(out: &mut Vec<u8>, name: &[u8]) {
     });
 }
 
+/// Appends an answer to an Authentication message.
+pub fn put_authentication(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    write(out, b'p', fill);
+}
+
 /// A Sync, whole.
 pub const SYNC: &[u8] = &[b'S', 0, 0, 0, 4];
 /// A Terminate, whole.

@@ -1,0 +1,107 @@
+//! What a backend's session holds, as far as we made it.
+//! Shared by `Arc`, because a connection may move to another worker.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::protocol::Parameters;
+
+/// A prepared statement that sessions share, under a name of ours.
+#[derive(Debug)]
+pub struct Statement {
+    pub id: StatementId,
+    /// The name upstream.
+    pub name: Vec<u8>,
+    /// The text, its terminator and the parameter types, as a Parse carries them.
+    pub rest: Vec<u8>,
+}
+
+/// Names one statement text (with types); unique over all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StatementId(pub u64);
+
+/// What one connection holds.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The settings that it has been given.
+    pub wearing: Arc<Parameters>,
+    /// Whose unnamed statement it has: a session's number and the session's count of them.
+    pub unnamed: Option<(u64, u32)>,
+    prepared: HashMap<StatementId, Held>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    statement: Arc<Statement>,
+    last_use: u64,
+}
+
+impl Memory {
+    /// Whether the statement is prepared here; counts as a use.
+    #[inline]
+    pub fn has(&mut self, id: StatementId) -> bool {
+        self.uses += 1;
+        match self.prepared.get_mut(&id) {
+            Some(held) => {
+                held.last_use = self.uses;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes that the statement is prepared here (or will be, once what was sent has run).
+    pub fn add(&mut self, statement: &Arc<Statement>) {
+        self.uses += 1;
+        let held = Held {
+            statement: Arc::clone(statement),
+            last_use: self.uses,
+        };
+        self.prepared.insert(statement.id, held);
+    }
+
+    /// Notes that the statement is not prepared here.
+    pub fn remove(&mut self, id: StatementId) {
+        self.prepared.remove(&id);
+    }
+
+    /// The statement that has not been used for longest, when more than `limit` are held.
+    pub fn surplus(&self, limit: usize) -> Option<Arc<Statement>> {
+        if self.prepared.len() <= limit {
+            return None;
+        }
+        let oldest = self.prepared.values().min_by_key(|held| held.last_use)?;
+        Some(Arc::clone(&oldest.statement))
+    }
+
+    /// After DISCARD ALL.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test")]
+mod tests {
+    use super::*;
+
+    fn statement(id: u64) -> Arc<Statement> {
+        Arc::new(Statement {
+            id: StatementId(id),
+            name: Vec::new(),
+            rest: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn the_least_recently_used_statement_goes_first() {
+        let mut memory = Memory::default();
+        for id in 0..3 {
+            memory.add(&statement(id));
+        }
+        assert!(memory.has(StatementId(0)));
+        assert_eq!(memory.surplus(2).unwrap().id, StatementId(1));
+        memory.remove(StatementId(1));
+        assert!(memory.surplus(2).is_none());
+    }
+}

@@ -1,0 +1,95 @@
+//! The guard that a session holds on a connection.
+
+use std::{
+    ops::{Deref, DerefMut},
+    rc::Rc,
+};
+
+use super::{Home, Pool, shelf};
+use crate::backend::Connection;
+
+/// A connection lent to one session. Dropping it closes the connection: a cancelled future
+/// cannot vouch for the wire. Only [`Lease::release`] gives it back.
+pub struct Lease {
+    pool: Rc<Pool>,
+    connection: Option<Box<Connection>>,
+    pinned: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pool: &Rc<Pool>, connection: Box<Connection>) -> Self {
+        Self {
+            pool: Rc::clone(pool),
+            connection: Some(connection),
+            pinned: false,
+        }
+    }
+
+    /// Gives a clean connection back: nothing owed, outside a transaction.
+    pub fn release(mut self) {
+        if let Some(connection) = self.connection.take() {
+            if !self.pinned {
+                shelf::put_back(&self.pool, connection);
+            } else if self.pool.shelf.borrow_mut().unpin(&connection) {
+                shelf::put_back(&self.pool, connection);
+            }
+        }
+    }
+
+    /// Takes the connection out of the pool, which may dial another in its place.
+    pub fn pin(&mut self) {
+        if let Some(connection) = self.connection.as_deref()
+            && !self.pinned
+        {
+            self.pinned = true;
+            shelf::pin(&self.pool, connection.id);
+        }
+    }
+
+    /// Lends the connection for longer than a transaction, but within the pool's size.
+    pub fn home(&self) -> Home {
+        Home {
+            id: self.id,
+            pid: self.pid,
+        }
+    }
+
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only release and drop take the connection, and both end the lease"
+    )]
+    fn deref(&self) -> &Connection {
+        self.connection
+            .as_deref()
+            .expect("a lease has a connection")
+    }
+}
+
+impl DerefMut for Lease {
+    #[expect(clippy::expect_used, reason = "as in deref")]
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection
+            .as_deref_mut()
+            .expect("a lease has a connection")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            if self.pinned {
+                self.pool.shelf.borrow_mut().forget_pinned();
+            } else {
+                shelf::discard(&self.pool, connection.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The connections of one pool on one worker: idle ones, and the count of all.
+
+use std::{
+    collections::VecDeque,
+    rc::{Rc, Weak},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use super::{Counts, Home, Pool, acquire, acquire::Waiter};
+use crate::{
+    backend::{ConnectError, Connection, ConnectionId},
+    protocol::{backend::body, frontend, notice},
+    telemetry::events,
+};
+
+/// What a pool holds. Its borrow never outlives a call, and no call under it waits.
+pub(super) struct Shelf {
+    /// How many shared connections this worker may hold.
+    pub share: usize,
+    /// Shared connections: idle, lent, being dialled.
+    pub open: usize,
+    pub dialling: usize,
+    /// Connections that sessions keep, beyond the share.
+    pub pinned: usize,
+    /// The most recently used last.
+    pub idle: Vec<Box<Connection>>,
+    /// Those that wait, first come first served.
+    pub waiters: VecDeque<Rc<Waiter>>,
+    /// Why the last dial failed, if none has succeeded since.
+    pub failure: Option<Rc<ConnectError>>,
+    pub failures: u32,
+    /// No dial before this.
+    pub rest_until: Option<Instant>,
+    members: Vec<Member>,
+    keeper: Option<Waker>,
+}
+
+/// A living shared connection, idle or lent.
+struct Member {
+    home: Home,
+    residents: usize,
+    /// Sessions that know its process id and have asked for it.
+    cherished: usize,
+}
+
+impl Shelf {
+    pub fn new(share: usize) -> Self {
+        Self {
+            share,
+            open: 0,
+            dialling: 0,
+            pinned: 0,
+            idle: Vec::new(),
+            waiters: VecDeque::new(),
+            failure: None,
+            failures: 0,
+            rest_until: None,
+            members: Vec::new(),
+            keeper: None,
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            open: self.open,
+            idle: self.idle.len(),
+            dialling: self.dialling,
+            pinned: self.pinned,
+            waiting: self.waiters.len(),
+        }
+    }
+
+    /// Takes an idle connection: the one asked for, else the most recently used.
+    pub fn take(&mut self, home: Option<ConnectionId>) -> Option<Box<Connection>> {
+        let at_home = home.and_then(|home| self.idle.iter().position(|one| one.id == home));
+        match at_home {
+            Some(at) => Some(self.idle.remove(at)),
+            None => self.idle.pop(),
+        }
+    }
+
+    pub fn take_exactly(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
+        let at = self.idle.iter().position(|one| one.id == id)?;
+        Some(self.idle.remove(at))
+    }
+
+    pub fn is_member(&self, id: ConnectionId) -> bool {
+        self.members.iter().any(|member| member.home.id == id)
+    }
+
+    pub fn join(&mut self, connection: &Connection) {
+        self.members.push(Member {
+            home: Home {
+                id: connection.id,
+                pid: connection.pid,
+            },
+            residents: 0,
+            cherished: 0,
+        });
+    }
+
+    pub fn settle(&mut self, id: Option<ConnectionId>) -> Option<Home> {
+        let wanted = |member: &&mut Member| id.is_none_or(|id| member.home.id == id);
+        let members = self.members.iter_mut().filter(wanted);
+        let member = members.min_by_key(|member| member.residents)?;
+        member.residents += 1;
+        Some(member.home)
+    }
+
+    pub fn unsettle(&mut self, id: ConnectionId) {
+        if let Some(member) = self.member(id) {
+            member.residents = member.residents.saturating_sub(1);
+            member.cherished = member.cherished.min(member.residents);
+        }
+    }
+
+    pub fn cherish(&mut self, id: ConnectionId) {
+        if let Some(member) = self.member(id) {
+            member.cherished += 1;
+        }
+    }
+
+    fn member(&mut self, id: ConnectionId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.home.id == id)
+    }
+
+    fn is_cherished(&self, id: ConnectionId) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| member.home.id == id && member.cherished > 0)
+    }
+
+    /// A shared connection is gone: closed, given to another worker, or pinned.
+    fn leave(&mut self, id: ConnectionId) {
+        self.open = self.open.saturating_sub(1);
+        self.members.retain(|member| member.home.id != id);
+        // Who waited for just this one takes any from now on.
+        for waiter in &self.waiters {
+            waiter.forget_home(id);
+        }
+    }
+
+    /// Makes a pinned connection a shared one again, if there is room for it.
+    pub fn unpin(&mut self, connection: &Connection) -> bool {
+        self.forget_pinned();
+        let room = self.open < self.share;
+        if room {
+            self.open += 1;
+            self.join(connection);
+        }
+        room
+    }
+
+    pub fn forget_pinned(&mut self) {
+        self.pinned = self.pinned.saturating_sub(1);
+    }
+
+    pub fn slack(&self) -> usize {
+        self.idle.len() + self.share.saturating_sub(self.open)
+    }
+}
+
+/// Starts the one task that watches the pool's idle connections.
+pub(super) fn keep(pool: &Rc<Pool>) {
+    let pool: Weak<Pool> = Rc::downgrade(pool);
+    tokio::task::spawn_local(std::future::poll_fn(move |cx| match pool.upgrade() {
+        Some(pool) => {
+            watch(&pool, cx);
+            Poll::Pending
+        }
+        None => Poll::Ready(()),
+    }));
+}
+
+/// Drops idle connections that ended or said something.
+fn watch(pool: &Rc<Pool>, cx: &mut Context<'_>) {
+    let idle = {
+        let mut shelf = pool.shelf.borrow_mut();
+        shelf.keeper = Some(cx.waker().clone());
+        std::mem::take(&mut shelf.idle)
+    };
+    for mut connection in idle {
+        if is_quiet(pool, &mut connection, cx) {
+            pool.shelf.borrow_mut().idle.push(connection);
+        } else {
+            discard(pool, connection.id);
+        }
+    }
+}
+
+/// Whether an idle connection has nothing to say. Leaves the waker with it.
+fn is_quiet(pool: &Pool, connection: &mut Connection, cx: &mut Context<'_>) -> bool {
+    if connection.link.poll_readable(cx).is_pending() {
+        return true;
+    }
+    let mut said = [0; 1024];
+    let said = match connection.link.poll_read(cx, &mut said) {
+        // Ready for nothing: the last read had filled its buffer exactly.
+        Poll::Pending => return true,
+        Poll::Ready(Ok(0)) => "the backend closed it".to_owned(),
+        Poll::Ready(Ok(read)) => {
+            let message = notice::message(body(said.get(..read).unwrap_or_default()));
+            String::from_utf8_lossy(message.unwrap_or(b"it spoke unasked")).into_owned()
+        }
+        Poll::Ready(Err(error)) => error.to_string(),
+    };
+    events::idle_connection_lost(&pool.key.backend, connection.pid, &said);
+    false
+}
+
+/// Takes a clean connection: to the next that waits, to a worker whose requests have waited too
+/// long, or onto the shelf.
+pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
+    let now = pool.clock.now();
+    let mut shelf = pool.shelf.borrow_mut();
+    let expired = connection.expires.is_some_and(|expires| expires <= now);
+    let surplus = shelf.open > shelf.share;
+    if surplus || (expired && !shelf.is_cherished(connection.id)) {
+        drop(shelf);
+        close(pool, connection);
+        return;
+    }
+    if let Some(worker) = pool
+        .exchange
+        .overdue(pool.worker, acquire::front(&mut shelf))
+    {
+        drop(shelf);
+        give_away(pool, connection, worker);
+        return;
+    }
+    let Some(mut connection) = acquire::deliver(pool, &mut shelf, connection) else {
+        return;
+    };
+    connection.idle_since = Some(now);
+    // Its readiness wakes the keeper from now on, no longer the session that had it.
+    let quiet = match shelf.keeper.clone() {
+        Some(keeper) => {
+            drop(shelf);
+            is_quiet(pool, &mut connection, &mut Context::from_waker(&keeper))
+        }
+        // The keeper's first round, still to come, finds it on the shelf.
+        None => {
+            drop(shelf);
+            true
+        }
+    };
+    if quiet {
+        pool.shelf.borrow_mut().idle.push(connection);
+        publish(pool);
+    } else {
+        discard(pool, connection.id);
+    }
+}
+
+/// Says good-bye to a shared connection and closes it.
+fn close(pool: &Rc<Pool>, mut connection: Box<Connection>) {
+    farewell(&mut connection);
+    discard(pool, connection.id);
+}
+
+/// Tells the backend that the connection ends; whether it hears it does not matter.
+pub(super) fn farewell(connection: &mut Connection) {
+    let mut cx = Context::from_waker(Waker::noop());
+    connection.link.send(&mut cx, frontend::TERMINATE).ok();
+}
+
+/// A shared connection is gone.
+pub(super) fn discard(pool: &Rc<Pool>, id: ConnectionId) {
+    pool.shelf.borrow_mut().leave(id);
+    acquire::dial_where_needed(pool);
+}
+
+/// A shared connection becomes one session's own.
+pub(super) fn pin(pool: &Rc<Pool>, id: ConnectionId) {
+    {
+        let mut shelf = pool.shelf.borrow_mut();
+        shelf.leave(id);
+        shelf.pinned += 1;
+    }
+    acquire::dial_where_needed(pool);
+}
+
+/// Closes idle connections that are too old or have been idle for too long.
+pub(super) fn reap(pool: &Rc<Pool>, now: Instant) {
+    let limit = pool.settings.server_idle_timeout;
+    let least = pool.exchange.least(pool.worker);
+    let due: Vec<ConnectionId> = {
+        let shelf = pool.shelf.borrow();
+        let mut spare = shelf.open.saturating_sub(least);
+        let idle = shelf.idle.iter().filter(|one| !shelf.is_cherished(one.id));
+        idle.filter(|one| {
+            if one.expires.is_some_and(|expires| expires <= now) {
+                return true;
+            }
+            let idle = one
+                .idle_since
+                .map(|since| now.saturating_duration_since(since));
+            let due = spare > 0 && !limit.is_zero() && idle.is_some_and(|idle| idle >= limit);
+            spare -= usize::from(due);
+            due
+        })
+        .map(|one| one.id)
+        .collect()
+    };
+    for id in due {
+        let connection = pool.shelf.borrow_mut().take_exactly(id);
+        if let Some(connection) = connection {
+            close(pool, connection);
+        }
+    }
+}
+
+/// Moves a connection, and the share that it fills, to another worker.
+pub(super) fn give_away(pool: &Rc<Pool>, connection: Box<Connection>, worker: usize) {
+    let id = connection.id;
+    let parcel = connection.pack();
+    pool.shelf.borrow_mut().share -= 1;
+    discard(pool, id);
+    publish(pool);
+    // A socket that could not be moved is closed; the share moves all the same.
+    pool.exchange.give(&pool.key, worker, parcel.ok());
+}
+
+/// Lets the other workers see what is free here and who waits.
+pub(super) fn publish(pool: &Pool) {
+    if pool.exchange.is_alone() {
+        return;
+    }
+    let mut shelf = pool.shelf.borrow_mut();
+    let front = acquire::front(&mut shelf);
+    pool.exchange.publish(pool.worker, front, shelf.slack());
+}

@@ -1,0 +1,58 @@
+//! One event, one function; what is logged has one wording.
+
+use core::fmt::Display;
+
+use tracing::{debug, info, warn};
+
+/// A backend could not be reached or did not let us in.
+pub fn connect_failed(backend: &str, database: &[u8], user: &[u8], error: &dyn Display) {
+    let (database, user) = (name(database), name(user));
+    warn!(backend, %database, %user, "cannot connect upstream: {error}");
+}
+
+/// A connection was made.
+pub fn connected(backend: &str, database: &[u8], user: &[u8], pid: i32) {
+    let (database, user) = (name(database), name(user));
+    debug!(backend, %database, %user, pid, "connected upstream");
+}
+
+/// An idle connection ended or said something unasked.
+pub fn idle_connection_lost(backend: &str, pid: i32, said: &str) {
+    info!(backend, pid, "an idle connection ended: {said}");
+}
+
+/// A connection with a lease on it was lost.
+pub fn connection_lost(backend: &str, pid: i32, why: &dyn Display) {
+    warn!(backend, pid, "a connection in use was lost: {why}");
+}
+
+/// A client got in.
+pub fn client_in(database: &[u8], user: &[u8]) {
+    let (database, user) = (name(database), name(user));
+    debug!(%database, %user, "client logged in");
+}
+
+/// A client did not get in.
+pub fn client_refused(why: &dyn Display) {
+    info!("client refused: {why}");
+}
+
+/// A client left, or was sent away.
+pub fn client_out(why: &dyn Display) {
+    debug!("client left: {why}");
+}
+
+/// A session keeps its connection beyond the transaction.
+pub fn pinned(database: &[u8], user: &[u8], reason: &str) {
+    let (database, user) = (name(database), name(user));
+    info!(%database, %user, reason, "session pinned");
+}
+
+/// A session ended by a defect of ours.
+pub fn session_panicked() {
+    tracing::error!("a session panicked; the others go on");
+}
+
+fn name(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
