@@ -1,0 +1,276 @@
+//! Lays variables and flags over the file, or over nothing but a URL, and has the whole read.
+
+use std::{cell::RefCell, fs, path::Path, sync::Arc};
+
+use super::{
+    Config,
+    cli::{Hidden, Run},
+    mistake::{KeyPath, Mistakes, Notes, Origin, Refusal, Wrong},
+    resolve, schema, tree,
+    tree::{Node, Table, Value, Variable},
+    url::{self, Upstream},
+};
+
+/// What the configuration depends on beside its file: given, so that a test can give another.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    pub variable: Variable<'a>,
+    /// CPUs that may be used.
+    pub cpus: usize,
+}
+
+/// The configuration that the command line, the variables and the file ask for,
+/// or everything that is wrong with it.
+pub fn load(run: &Run, world: &World<'_>) -> Result<Config, Refusal> {
+    let variables = Run::from_variables(world.variable);
+    let layers = [
+        Layer {
+            run: &variables,
+            names: |name| Origin::Variable(name.variable),
+        },
+        Layer {
+            run,
+            names: |name| Origin::Flag(name.flag),
+        },
+    ];
+    let mut notes = Notes::default();
+    let base = base(&layers, world, &mut notes)?;
+    let Some((mut root, upstream)) = base else {
+        return Err(refuse(notes));
+    };
+    for layer in &layers {
+        layer.lay_over(&mut root, &mut notes);
+    }
+    if let Value::Table(table) = &root.value {
+        schema::check(table, schema::ROOT, &KeyPath::default(), &mut notes);
+    }
+    let notes = RefCell::new(notes);
+    let config = resolve::config(&root, upstream, world, &notes);
+    let mut notes = notes.into_inner();
+    drop_consequences(&mut notes);
+    match Mistakes::new(notes.mistakes) {
+        Some(mistakes) => Err(mistakes.into()),
+        None => Ok(Config {
+            warnings: notes.warnings,
+            ..config
+        }),
+    }
+}
+
+fn refuse(notes: Notes) -> Refusal {
+    Mistakes::new(notes.mistakes).map_or(Refusal::NothingToServe, Refusal::Mistakes)
+}
+
+/// A URL and where it was given.
+pub(super) struct Given {
+    pub at: Origin,
+    pub upstream: Upstream,
+}
+
+type Base = (Node, Option<Given>);
+
+/// What lies below variables and flags: the file, or the URL alone. `None`: told in the notes.
+fn base(
+    layers: &[Layer<'_>],
+    world: &World<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Base>, Refusal> {
+    let file = last(layers, &CONFIG, |run| run.config.as_deref());
+    let url = last(layers, &UPSTREAM, |run| run.upstream.as_ref());
+    match (file, url) {
+        (None, None) => Err(Refusal::NothingToServe),
+        (Some((_, other)), Some((_, at))) => {
+            let other = match other {
+                Origin::Variable(name) | Origin::Flag(name) => name,
+                Origin::File { .. } => CONFIG.flag,
+            };
+            notes.mistake(&at, KeyPath::default(), Wrong::Exclusive { other });
+            Ok(None)
+        }
+        (Some((path, _)), None) => Ok(read(path, world, notes).map(|root| (root, None))),
+        (None, Some((text, at))) => {
+            Ok(without_file(text, at, world, notes).map(|(root, given)| (root, Some(given))))
+        }
+    }
+}
+
+fn last<'a, T>(
+    layers: &[Layer<'a>],
+    name: &Name,
+    get: impl Fn(&'a Run) -> Option<T>,
+) -> Option<(T, Origin)> {
+    let given = layers.iter().rev();
+    given
+        .filter_map(|layer| Some((get(layer.run)?, (layer.names)(name))))
+        .next()
+}
+
+fn read(path: &Path, world: &World<'_>, notes: &mut Notes) -> Option<Node> {
+    let name: Arc<str> = path.display().to_string().into();
+    match fs::read_to_string(path) {
+        Ok(text) => Some(tree::parse(&name, &text, world.variable, notes)),
+        Err(source) => {
+            let at = Origin::File {
+                path: name,
+                line: None,
+            };
+            notes.mistake(&at, KeyPath::default(), Wrong::File { source });
+            None
+        }
+    }
+}
+
+/// `--upstream` alone is `[databases."*"]` with the URL's backend.
+fn without_file(
+    text: &Hidden,
+    at: Origin,
+    world: &World<'_>,
+    notes: &mut Notes,
+) -> Option<(Node, Given)> {
+    match url::parse(text.expose(), &at, world.variable, &mut notes.warnings) {
+        Ok(upstream) => {
+            let every = Table::from([("*".to_owned(), Node::table(at.clone()))]);
+            let databases = Node {
+                value: Value::Table(every),
+                ..Node::table(at.clone())
+            };
+            let root = Node {
+                value: Value::Table(Table::from([("databases".to_owned(), databases)])),
+                ..Node::table(at.clone())
+            };
+            Some((root, Given { at, upstream }))
+        }
+        Err(slips) => {
+            for slip in slips {
+                notes.mistake(&at, KeyPath::default(), slip.into());
+            }
+            None
+        }
+    }
+}
+
+/// One flag and its variable.
+struct Name {
+    flag: &'static str,
+    variable: &'static str,
+}
+
+const fn name(flag: &'static str, variable: &'static str) -> Name {
+    Name { flag, variable }
+}
+
+const CONFIG: Name = name("--config", "AMBASSADOR_CONFIG");
+const UPSTREAM: Name = name("--upstream", "AMBASSADOR_UPSTREAM");
+const REPLICA: Name = name("--replica", "AMBASSADOR_REPLICAS");
+const LISTEN: Name = name("--listen", "AMBASSADOR_LISTEN");
+const ADMIN: Name = name("--admin", "AMBASSADOR_ADMIN");
+const POOL_SIZE: Name = name("--pool-size", "AMBASSADOR_POOL_SIZE");
+const POOL_MODE: Name = name("--pool-mode", "AMBASSADOR_POOL_MODE");
+const WORKERS: Name = name("--workers", "AMBASSADOR_WORKERS");
+const LOG_FORMAT: Name = name("--log-format", "AMBASSADOR_LOG_FORMAT");
+const LOG_LEVEL: Name = name("--log-level", "AMBASSADOR_LOG_LEVEL");
+const SET: Name = name("--set", "AMBASSADOR_SET");
+
+/// All variables, or all flags.
+struct Layer<'a> {
+    run: &'a Run,
+    names: fn(&Name) -> Origin,
+}
+
+impl Layer<'_> {
+    fn lay_over(&self, root: &mut Node, notes: &mut Notes) {
+        if !self.run.replica.is_empty() {
+            let at = (self.names)(&REPLICA);
+            notes.mistake(&at, KeyPath::default(), Wrong::NotSupportedYet);
+        }
+        for assignment in &self.run.set {
+            let at = (self.names)(&SET);
+            let put = tree::parse_assignment(assignment.expose(), &at)
+                .and_then(|(path, node)| root.put(&path, node));
+            if let Err(wrong) = put {
+                notes.mistake(&at, KeyPath::default(), wrong);
+            }
+        }
+        self.listeners(root, notes);
+        let run = self.run;
+        let singles = [
+            (&ADMIN, ["admin", "address"], &run.admin),
+            (&WORKERS, ["listen", "workers"], &run.workers),
+            (&LOG_FORMAT, ["log", "format"], &run.log_format),
+            (&LOG_LEVEL, ["log", "level"], &run.log_level),
+        ];
+        for (name, path, text) in singles {
+            if let Some(text) = text {
+                let at = (self.names)(name);
+                put(root, &path, Node::text(at, text), notes);
+            }
+        }
+        self.pools(root, notes);
+    }
+
+    fn listeners(&self, root: &mut Node, notes: &mut Notes) {
+        if self.run.listen.is_empty() {
+            return;
+        }
+        let at = (self.names)(&LISTEN);
+        let items = self.run.listen.iter();
+        let node = Node {
+            value: Value::Array(items.map(|text| Node::text(at.clone(), text)).collect()),
+            ..Node::table(at)
+        };
+        put(root, &["listen", "addresses"], node, notes);
+    }
+
+    /// The flags on pools mean every database.
+    fn pools(&self, root: &mut Node, notes: &mut Notes) {
+        let names: Vec<String> = match &root.value {
+            Value::Table(table) => match table.get("databases").map(|node| &node.value) {
+                Some(Value::Table(databases)) => databases.keys().cloned().collect(),
+                Some(_) | None => Vec::new(),
+            },
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Boolean
+            | Value::Datetime
+            | Value::Array(_) => Vec::new(),
+        };
+        let flags = [
+            (&POOL_SIZE, "pool_size", &self.run.pool_size),
+            (&POOL_MODE, "pool_mode", &self.run.pool_mode),
+        ];
+        for (flag, key, text) in flags {
+            let Some(text) = text else { continue };
+            for database in &names {
+                let node = Node::text((self.names)(flag), text);
+                put(root, &["databases", database, key], node, notes);
+            }
+        }
+    }
+}
+
+fn put(root: &mut Node, path: &[&str], node: Node, notes: &mut Notes) {
+    let at = node.at.clone();
+    let names: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+    if let Err(wrong) = root.put(&names, node) {
+        notes.mistake(&at, KeyPath::new(path), wrong);
+    }
+}
+
+/// Of a file that is no TOML only a part was read: what seems to be missing, or wrong on a torn
+/// line, may not be.
+fn drop_consequences(notes: &mut Notes) {
+    let torn = |wrong: &Wrong| matches!(wrong, Wrong::Syntax { .. } | Wrong::DuplicateKey { .. });
+    let lines: Vec<Origin> = notes
+        .mistakes
+        .iter()
+        .filter(|mistake| torn(&mistake.wrong))
+        .map(|mistake| mistake.at.clone())
+        .collect();
+    if lines.is_empty() {
+        return;
+    }
+    notes.mistakes.retain(|mistake| {
+        torn(&mistake.wrong) || !(mistake.wrong.is_absence() || lines.contains(&mistake.at))
+    });
+}

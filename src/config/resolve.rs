@@ -1,0 +1,487 @@
+//! From what is written to each room's settings; contradictions are found here.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings,
+    load::{Given, World},
+    mistake::{Notes, Origin, Wrong},
+    section::Section,
+    tree::{Node, Value},
+    units, workers,
+};
+use crate::auth::{self, Method, Secret, User};
+use crate::backend;
+use crate::pool;
+use crate::server::{self, Database, Listen, Shutdown};
+use crate::session::{self, PoolMode};
+use crate::topology::{Address, Backend, Role};
+
+const LISTEN: &str = "127.0.0.1:5432";
+const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
+const MAX_CLIENTS: usize = 10_000;
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Reads the whole; what is wrong is noted and replaced by its default.
+pub fn config(
+    root: &Node,
+    upstream: Option<Given>,
+    world: &World<'_>,
+    notes: &RefCell<Notes>,
+) -> Config {
+    let root = Section::root(root, notes);
+    let listen = root.table("listen");
+    let default = session::Settings::default();
+    let reader = Reader {
+        // Written once for all, asked by every session.
+        client_idle_timeout: listen.duration("client_idle_timeout", default.client_idle_timeout),
+        max_message_size: listen.size("max_message_size", default.max_message_size),
+        listen,
+        upstream,
+        world,
+    };
+    let addresses = reader.addresses();
+    let sections = root.table("databases").named();
+    if sections.is_empty() && root.get("databases").is_none_or(is_table) {
+        root.mistake("databases", Wrong::NoDatabase);
+    }
+    let mut health = BTreeMap::new();
+    let mut databases = Vec::new();
+    for (name, section) in &sections {
+        health.insert((*name).to_owned(), reader.health(section));
+        databases.push(reader.database(name, section));
+        reader.check_against_listeners(section, databases.last(), &addresses);
+    }
+    let admin = admin(&root.table("admin"), &addresses);
+    let workers = reader.workers(&sections, &databases);
+    Config {
+        server: server::Settings {
+            workers,
+            max_clients: reader.listen.count("max_clients", 0, MAX_CLIENTS),
+            login_timeout: reader.listen.duration("login_timeout", LOGIN_TIMEOUT),
+            shutdown: shutdown(&root.table("shutdown")),
+            addresses: addresses.into_iter().map(|(listen, ..)| listen).collect(),
+            databases,
+        },
+        log: log(&root.table("log")),
+        admin,
+        health,
+        upstream: reader.upstream.map(|given| given.upstream.to_string()),
+        warnings: Vec::new(),
+    }
+}
+
+fn is_table(node: &Node) -> bool {
+    matches!(node.value, Value::Table(_))
+}
+
+/// What every database needs to know beside its own table.
+struct Reader<'a> {
+    listen: Section<'a>,
+    client_idle_timeout: Duration,
+    max_message_size: u64,
+    upstream: Option<Given>,
+    world: &'a World<'a>,
+}
+
+/// What we listen on, as it was written, and where.
+type Listener = (Listen, String, Origin);
+
+impl Reader<'_> {
+    fn addresses(&self) -> Vec<Listener> {
+        let key = "addresses";
+        let default = || vec![(LISTEN.to_owned(), self.listen.at.clone())];
+        let written = match self.listen.get(key) {
+            Some(_) => self.listen.texts(key).unwrap_or_default(),
+            None => default(),
+        };
+        if written.is_empty() && self.listen.get(key).is_some_and(is_empty_array) {
+            self.listen.mistake(key, Wrong::NoListener);
+        }
+        let mut found: Vec<Listener> = Vec::new();
+        for (text, at) in written {
+            match units::listen(&text) {
+                Ok(listen) if found.iter().any(|(other, ..)| *other == listen) => {
+                    self.listen.mistake_at(&at, key, Wrong::Duplicate);
+                }
+                Ok(listen) => found.push((listen, text, at)),
+                Err(wrong) => self.listen.mistake_at(&at, key, wrong),
+            }
+        }
+        found
+    }
+
+    fn database(&self, name: &str, section: &Section<'_>) -> Database {
+        if name.is_empty() {
+            section.mistake_here(Wrong::NamelessDatabase);
+        }
+        let upstream = self.upstream.as_ref().map(|given| &given.upstream);
+        Database {
+            name: (name != "*").then(|| name.to_owned()),
+            dbname: section.text("dbname"),
+            default_dbname: upstream
+                .filter(|_| name == "*")
+                .and_then(|upstream| upstream.dbname.clone()),
+            startup: upstream.map_or_else(Vec::new, |upstream| upstream.startup.clone()),
+            backends: self.backends(section),
+            auth: self.auth(section),
+            backend: self.backend(section),
+            pool: pool(section),
+            session: self.session(section),
+        }
+    }
+
+    fn backends(&self, section: &Section<'_>) -> Vec<Backend> {
+        let key = "backends";
+        if let Some(given) = &self.upstream {
+            if section.get(key).is_some() {
+                let upstream = given.at.clone();
+                section.mistake(key, Wrong::BackendBesideUpstream { upstream });
+            }
+            return vec![Backend {
+                address: given.upstream.address.clone(),
+                role: Role::Auto,
+            }];
+        }
+        let written = section.many(key);
+        if written.is_empty() && section.get(key).is_none_or(is_empty_array) {
+            let table = section.path.join(key).to_string();
+            section.mistake_here(Wrong::NoBackend { table });
+        }
+        let mut found: Vec<Backend> = Vec::new();
+        for (index, item) in written.iter().enumerate() {
+            let backend = one_backend(item);
+            let again = backend.as_ref().is_some_and(|backend| {
+                let mut others = found.iter();
+                others.any(|other| other.address == backend.address)
+            });
+            match index {
+                0 => {}
+                _ if again => item.mistake("address", Wrong::Duplicate),
+                _ => item.mistake_here(Wrong::SeveralBackends),
+            }
+            found.extend(backend);
+        }
+        found
+    }
+
+    fn auth(&self, section: &Section<'_>) -> auth::Settings {
+        let methods = [
+            ("trust", Some(Method::Trust)),
+            ("scram-sha-256", None),
+            ("md5", None),
+            ("cert", None),
+        ];
+        let users = section.table("users");
+        let mut settings = auth::Settings {
+            method: section
+                .table("auth")
+                .choice("method", &methods, Method::Trust),
+            users: BTreeMap::new(),
+            everyone: self.upstream.as_ref().map(|given| User {
+                upstream_user: given.upstream.user.clone(),
+                upstream_password: given.upstream.password.clone(),
+            }),
+        };
+        for (name, section) in users.named() {
+            let user = User {
+                upstream_user: section.text("upstream_user"),
+                upstream_password: self.upstream_password(&section),
+            };
+            match name {
+                "*" => settings.everyone = Some(user),
+                name => {
+                    settings.users.insert(name.to_owned(), user);
+                }
+            }
+        }
+        settings
+    }
+
+    /// At most one of the three places that can hold it.
+    fn upstream_password(&self, section: &Section<'_>) -> Option<Secret> {
+        let keys = [
+            "upstream_password",
+            "upstream_password_file",
+            "upstream_password_env",
+        ];
+        let mut given = keys
+            .iter()
+            .filter_map(|key| Some((*key, section.text(key)?)));
+        let (key, text) = given.next()?;
+        for (other, _) in given {
+            section.mistake(other, Wrong::Exclusive { other: key });
+        }
+        let secret = match key {
+            "upstream_password_file" => secret_file(Path::new(&text)),
+            "upstream_password_env" => match (self.world.variable)(&text) {
+                Some(value) => Ok(Secret::new(value)),
+                None => Err(Wrong::NoPasswordVariable),
+            },
+            _ => Ok(Secret::new(text)),
+        };
+        note(section, key, secret)
+    }
+
+    fn backend(&self, section: &Section<'_>) -> backend::Settings {
+        let mut default = backend::Settings::default();
+        if let Some(given) = &self.upstream {
+            default.keepalive = given.upstream.keepalive.clone();
+            if let Some(limit) = given.upstream.connect_timeout {
+                default.connect_timeout = limit;
+            }
+        }
+        backend::Settings {
+            connect_timeout: section.duration("connect_timeout", default.connect_timeout),
+            keepalive: default.keepalive,
+        }
+    }
+
+    fn session(&self, section: &Section<'_>) -> session::Settings {
+        let modes = [
+            ("session", Some(PoolMode::Session)),
+            ("transaction", Some(PoolMode::Transaction)),
+            ("statement", Some(PoolMode::Statement)),
+        ];
+        let default = session::Settings::default();
+        session::Settings {
+            pool_mode: section.choice("pool_mode", &modes, default.pool_mode),
+            query_timeout: section.duration("query_timeout", default.query_timeout),
+            idle_in_transaction_timeout: section.duration(
+                "idle_in_transaction_timeout",
+                default.idle_in_transaction_timeout,
+            ),
+            client_idle_timeout: self.client_idle_timeout,
+            max_message_size: self.max_message_size,
+        }
+    }
+
+    fn health(&self, section: &Section<'_>) -> HealthSettings {
+        let health = section.table("health");
+        let key = "password_file";
+        let path = health.text(key).map(PathBuf::from);
+        let password = path.map(|path| secret_file(&path));
+        HealthSettings {
+            user: health.text("user"),
+            password: password.and_then(|secret| note(&health, key, secret)),
+            database: health.text("database"),
+        }
+    }
+
+    fn check_against_listeners(
+        &self,
+        section: &Section<'_>,
+        database: Option<&Database>,
+        listeners: &[Listener],
+    ) {
+        let Some(database) = database else { return };
+        for (listen, text, at) in listeners {
+            let Listen::Tcp(socket) = listen else {
+                continue;
+            };
+            let Method::Trust = database.auth.method;
+            if !socket.ip().is_loopback() {
+                let auth = section.path.join("auth").to_string();
+                let address = text.clone();
+                let wrong = Wrong::OpenTrust { address, auth };
+                self.listen.mistake_at(at, "addresses", wrong);
+            }
+            if let Some(backend) = database.backends.iter().find(|b| is(b, *socket)) {
+                let address = backend.address.to_string();
+                let wrong = Wrong::Loop { address };
+                match (&self.upstream, section.many("backends").first()) {
+                    (Some(given), _) => section.mistake_whole(&given.at, wrong),
+                    (None, Some(item)) => item.mistake("address", wrong),
+                    (None, None) => {}
+                }
+            }
+        }
+    }
+
+    /// At least 1.
+    fn workers(&self, sections: &[(&str, Section<'_>)], databases: &[Database]) -> usize {
+        let asked = self.listen.count("workers", 0, 0);
+        let pools = sections.iter().zip(databases);
+        let smallest = pools.min_by_key(|(_, database)| database.pool.pool_size);
+        let (other, value) = match smallest {
+            Some(((_, section), database)) => {
+                let other = section.path.join("pool_size").to_string();
+                (other, database.pool.pool_size)
+            }
+            None => return asked.max(1),
+        };
+        if asked == 0 {
+            return workers::choose(self.world.cpus, value);
+        }
+        if asked > value {
+            let wrong = Wrong::MoreWorkersThanConnections { other, value };
+            self.listen.mistake("workers", wrong);
+        }
+        asked
+    }
+}
+
+fn is_empty_array(node: &Node) -> bool {
+    matches!(&node.value, Value::Array(items) if items.is_empty())
+}
+
+fn note<T>(section: &Section<'_>, key: &str, result: Result<T, Wrong>) -> Option<T> {
+    result.map_err(|wrong| section.mistake(key, wrong)).ok()
+}
+
+/// A file's text without its last line break.
+fn secret_file(path: &Path) -> Result<Secret, Wrong> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|source| Wrong::SecretFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(Wrong::EmptySecretFile {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn one_backend(section: &Section<'_>) -> Option<Backend> {
+    let roles = [
+        ("auto", Some(Role::Auto)),
+        ("primary", Some(Role::Primary)),
+        ("replica", None),
+    ];
+    let role = section.choice("role", &roles, Role::Auto);
+    let missing = match section.get("address").map(|node| &node.value) {
+        None => true,
+        Some(Value::Text(text)) => text.is_empty(),
+        Some(_) => false,
+    };
+    if missing {
+        section.mistake("address", Wrong::NoAddress);
+        return None;
+    }
+    let address = section.parsed("address", units::backend)?;
+    Some(Backend { address, role })
+}
+
+/// True when `backend` is what we listen on.
+fn is(backend: &Backend, socket: SocketAddr) -> bool {
+    let Address::Tcp { host, port } = &backend.address else {
+        return false;
+    };
+    let ours = socket.ip();
+    let same = match host.parse::<IpAddr>() {
+        Ok(ip) => ip == ours || (ours.is_unspecified() && ip.is_loopback()),
+        Err(_) => host == "localhost" && (ours.is_loopback() || ours.is_unspecified()),
+    };
+    same && *port == socket.port()
+}
+
+fn pool(section: &Section<'_>) -> pool::Settings {
+    let default = pool::Settings::default();
+    let count = |key, least, default| section.count(key, least, default);
+    let settings = pool::Settings {
+        pool_size: count("pool_size", 1, default.pool_size),
+        min_pool_size: count("min_pool_size", 0, default.min_pool_size),
+        max_backend_connections: count(
+            "max_backend_connections",
+            0,
+            default.max_backend_connections,
+        ),
+        acquire_timeout: section.duration("acquire_timeout", default.acquire_timeout),
+        max_waiting: count("max_waiting", 0, default.max_waiting),
+        server_lifetime: section.duration("server_lifetime", default.server_lifetime),
+        server_idle_timeout: section.duration("server_idle_timeout", default.server_idle_timeout),
+        prepared_statements: count("prepared_statements", 0, default.prepared_statements),
+    };
+    let limits = [
+        ("pool_size", settings.pool_size),
+        ("max_backend_connections", settings.max_backend_connections),
+    ];
+    for (other, limit) in limits {
+        if limit > 0 && settings.min_pool_size > limit {
+            let (other, value) = (other.to_owned(), limit.to_string());
+            section.mistake("min_pool_size", Wrong::Exceeds { other, value });
+        }
+    }
+    settings
+}
+
+fn shutdown(section: &Section<'_>) -> Shutdown {
+    let shutdown = Shutdown {
+        grace: section.duration("grace", GRACE),
+        drain_timeout: section.duration("drain_timeout", DRAIN_TIMEOUT),
+    };
+    if !shutdown.drain_timeout.is_zero() && shutdown.grace > shutdown.drain_timeout {
+        if section.get("grace").is_some() {
+            let other = "drain_timeout".to_owned();
+            let value = format!("{:?}", shutdown.drain_timeout);
+            section.mistake("grace", Wrong::Exceeds { other, value });
+        } else {
+            let other = "grace".to_owned();
+            let value = format!("{:?}", shutdown.grace);
+            section.mistake("drain_timeout", Wrong::Below { other, value });
+        }
+    }
+    shutdown
+}
+
+fn log(section: &Section<'_>) -> LogSettings {
+    let formats = [
+        ("text", Some(LogFormat::Text)),
+        ("json", Some(LogFormat::Json)),
+    ];
+    let levels = [
+        ("error", Some(Level::Error)),
+        ("warn", Some(Level::Warn)),
+        ("info", Some(Level::Info)),
+        ("debug", Some(Level::Debug)),
+        ("trace", Some(Level::Trace)),
+    ];
+    LogSettings {
+        format: section.choice("format", &formats, LogFormat::Text),
+        level: section.choice("level", &levels, Level::Info),
+    }
+}
+
+fn admin(section: &Section<'_>, listeners: &[Listener]) -> AdminSettings {
+    let key = "address";
+    let off = matches!(
+        section.get(key).map(|node| &node.value),
+        Some(Value::Text(text)) if text.is_empty()
+    );
+    let written = match off {
+        true => None,
+        false => section
+            .parsed(key, units::admin)
+            .or(Some((Some(ADMIN.0), ADMIN.1))),
+    };
+    let address = written.map(|(ip, port)| AdminAddress { ip, port });
+    let clash = address.is_some_and(|address| {
+        listeners.iter().any(|(listen, ..)| match listen {
+            Listen::Tcp(socket) => {
+                socket.port() == address.port && address.ip.is_none_or(|ip| ip == socket.ip())
+            }
+            Listen::Unix { .. } => false,
+        })
+    });
+    if clash && address.is_some_and(|address| address.port != 0) {
+        section.mistake(key, Wrong::AdminOnListener);
+    }
+    let users = section.texts("console_users").unwrap_or_default();
+    AdminSettings {
+        address,
+        console_users: users.into_iter().map(|(name, _)| name).collect(),
+    }
+}
