@@ -19,6 +19,11 @@ pub struct World<'a> {
     pub cpus: usize,
 }
 
+/// A variable of this process; what is not UTF-8 counts as unset.
+pub fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The configuration that the command line, the variables and the file ask for,
 /// or everything that is wrong with it.
 pub fn load(run: &Run, world: &World<'_>) -> Result<Config, Refusal> {
@@ -273,4 +278,95 @@ fn drop_consequences(notes: &mut Notes) {
     notes.mistakes.retain(|mistake| {
         torn(&mistake.wrong) || !(mistake.wrong.is_absence() || lines.contains(&mistake.at))
     });
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "in a test a failed step is a failed test"
+)]
+mod tests {
+    use super::super::schema::{Key, Shape};
+    use super::*;
+
+    /// Every key that holds a value, in the table `[databases.NAME…]` and the like.
+    fn values() -> impl Iterator<Item = (String, &'static Key)> {
+        let places = schema::places().into_iter();
+        places.filter(|(_, key)| matches!(key.shape, Shape::Value))
+    }
+
+    /// All that is told of a file whose `key` is a table, which no value can be.
+    fn told_of(table: &str, key: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let header = match table {
+            "databases.NAME.backends" | "databases.NAME.sharding.tables" => format!("[[{table}]]"),
+            table => format!("[{table}]"),
+        };
+        fs::write(&path, format!("{header}\n{key} = {{ a = 1 }}\n")).unwrap();
+        let run = Run {
+            config: Some(path),
+            ..Run::default()
+        };
+        let world = World {
+            variable: &|_| None,
+            cpus: 1,
+        };
+        load(&run, &world).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_key_of_the_contract_is_read_or_refused() {
+        for (table, key) in values() {
+            let told = told_of(&table, key.name);
+            let wanted = match key.works {
+                true => format!("{table}.{}: expected", key.name),
+                false => ": not supported yet".to_owned(),
+            };
+            assert!(told.contains(&wanted), "{table}.{}: {told}", key.name);
+        }
+    }
+
+    #[test]
+    fn every_key_that_works_is_in_the_reference_and_no_other() {
+        let text = include_str!("../../config/reference.toml");
+        let mut notes = Notes::default();
+        let root = tree::parse(&"reference".into(), text, &|_| None, &mut notes);
+        assert!(notes.mistakes.is_empty());
+        let mut shown = Vec::new();
+        list("", &root, &mut shown);
+        let named = |path: String| path.replace("NAME", "app").replace("users.app", "users.*");
+        let mut works: Vec<String> = values()
+            .filter(|(_, key)| key.works)
+            .map(|(table, key)| named(format!("{table}.{}", key.name)))
+            .collect();
+        shown.sort();
+        works.sort();
+        assert_eq!(shown, works);
+    }
+
+    fn list(path: &str, node: &Node, found: &mut Vec<String>) {
+        let inner = |name: &str| match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        match &node.value {
+            Value::Table(table) => {
+                for (name, node) in table {
+                    list(&inner(name), node, found);
+                }
+            }
+            Value::Array(items) if path.ends_with(".backends") => {
+                for item in items {
+                    list(path, item, found);
+                }
+            }
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Boolean
+            | Value::Datetime
+            | Value::Array(_) => found.push(path.to_owned()),
+        }
+    }
 }

@@ -127,6 +127,8 @@ pub enum Wrong {
     },
     #[error("has to be at least {least}")]
     TooSmall { least: usize },
+    #[error("cannot be negative")]
+    Negative,
     #[error("too large")]
     TooLarge,
     #[error("longer than 36500d; 0s means no limit")]

@@ -1,9 +1,9 @@
 //! What does the operator want? TOML, flags, variables and a URL become each room's settings.
 //! Never serves and never dials, and below this room nobody knows of files or flags.
 //!
-//! The way through: [`cli`] reads the command line; [`load()`] lays variables and flags over the
-//! file's [`tree`], or over nothing but an `--upstream` [`url`]; [`schema`] knows every key of the
-//! contract; [`resolve`] asks one [`section`] after the other for its values. Whatever is wrong
+//! The way through: `cli` reads the command line; [`load()`] lays variables and flags over the
+//! file's `tree`, or over nothing but an `--upstream` `url`; `schema` knows every key of the
+//! contract; `resolve` asks one `section` after the other for its values. Whatever is wrong
 //! is a [`Mistake`] with its place; reading goes on, so that all are told at once.
 
 mod cli;
@@ -21,7 +21,7 @@ mod workers;
 use std::{collections::BTreeMap, net::IpAddr};
 
 pub use cli::{Check, Cli, Command, Demo, Hidden, Run};
-pub use load::{World, load};
+pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
 pub use tree::Variable;
 pub use url::UrlWrong;

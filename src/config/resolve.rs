@@ -51,7 +51,7 @@ pub fn config(
     };
     let addresses = reader.addresses();
     let sections = root.table("databases").named();
-    if sections.is_empty() && root.get("databases").is_none_or(is_table) {
+    if root.get("databases").is_none_or(is_empty_table) {
         root.mistake("databases", Wrong::NoDatabase);
     }
     let mut health = BTreeMap::new();
@@ -80,8 +80,8 @@ pub fn config(
     }
 }
 
-fn is_table(node: &Node) -> bool {
-    matches!(node.value, Value::Table(_))
+fn is_empty_table(node: &Node) -> bool {
+    matches!(&node.value, Value::Table(table) if table.is_empty())
 }
 
 /// What every database needs to know beside its own table.
@@ -99,22 +99,23 @@ type Listener = (Listen, String, Origin);
 impl Reader<'_> {
     fn addresses(&self) -> Vec<Listener> {
         let key = "addresses";
-        let default = || vec![(LISTEN.to_owned(), self.listen.at.clone())];
-        let written = match self.listen.get(key) {
-            Some(_) => self.listen.texts(key).unwrap_or_default(),
-            None => default(),
+        let Some(node) = self.listen.get(key) else {
+            let at = self.listen.at.clone();
+            return units::listen(LISTEN)
+                .map(|listen| vec![(listen, LISTEN.to_owned(), at)])
+                .unwrap_or_default();
         };
-        if written.is_empty() && self.listen.get(key).is_some_and(is_empty_array) {
+        if is_empty_array(node) {
             self.listen.mistake(key, Wrong::NoListener);
         }
         let mut found: Vec<Listener> = Vec::new();
-        for (text, at) in written {
+        for (text, item) in self.listen.texts(key).unwrap_or_default() {
             match units::listen(&text) {
                 Ok(listen) if found.iter().any(|(other, ..)| *other == listen) => {
-                    self.listen.mistake_at(&at, key, Wrong::Duplicate);
+                    self.listen.wrong(item, key, Wrong::Duplicate);
                 }
-                Ok(listen) => found.push((listen, text, at)),
-                Err(wrong) => self.listen.mistake_at(&at, key, wrong),
+                Ok(listen) => found.push((listen, text, item.at.clone())),
+                Err(wrong) => self.listen.wrong(item, key, wrong),
             }
         }
         found

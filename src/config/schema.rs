@@ -222,13 +222,16 @@ fn check_shape(node: &Node, shape: Shape, path: &KeyPath, notes: &mut Notes) {
     }
 }
 
-/// The valid key that `name` was probably meant to be: one letter off here, the same word in
+/// The valid key that `name` was probably meant to be: one letter off or begun here, the same word in
 /// another table, a few letters off here, a few letters off in another table.
 fn nearest(name: &str, keys: &'static [Key]) -> Hint {
     let here = closest(name, keys.iter().map(|key| key.name));
     let slips = (name.chars().count() / 3).max(2);
-    if let Some((1, key)) = here {
-        return Hint::Near(key);
+    let begun = keys.iter().find(|key| begins(name, key.name));
+    match (here, begun) {
+        (Some((1, key)), _) => return Hint::Near(key),
+        (_, Some(key)) => return Hint::Near(key.name),
+        (_, None) => {}
     }
     let places = places();
     let mut same = places.iter().filter(|(_, key)| key.name == name);
@@ -251,6 +254,11 @@ fn nearest(name: &str, keys: &'static [Key]) -> Hint {
         }
         Some(_) | None => Hint::Known(keys.iter().map(|key| key.name).collect()),
     }
+}
+
+/// True when one word is the beginning of the other, and more than a few letters.
+pub fn begins(one: &str, other: &str) -> bool {
+    one.len().min(other.len()) >= 4 && (one.starts_with(other) || other.starts_with(one))
 }
 
 /// The word with the fewest slips, and how many.

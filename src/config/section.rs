@@ -62,10 +62,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The tables inside, by the names that the operator chose.
+    /// The tables inside, by the names that the operator chose. What is none is passed over: the
+    /// schema has told.
     pub fn named(&self) -> Vec<(&'a str, Self)> {
         let entries = self.table.into_iter().flatten();
         entries
+            .filter(|(_, node)| matches!(node.value, Value::Table(_)))
             .map(|(name, node)| {
                 (
                     name.as_str(),
@@ -138,17 +140,17 @@ impl<'a> Section<'a> {
         self.wrong(node, key, Wrong::Type { expected, found });
     }
 
-    fn wrong(&self, node: &Node, key: &str, wrong: Wrong) {
-        let path = self.path.join(key);
-        self.notes.borrow_mut().mistake(&node.at, path, wrong);
+    /// A mistake of `key`'s node, or of one item in it. What its message shows is the text as
+    /// written, `${NAME}` unexpanded.
+    pub fn wrong(&self, node: &Node, key: &str, wrong: Wrong) {
+        self.mistake_at(&node.at, key, as_written(wrong, node));
     }
 
-    /// What a malformed value's message may show: the text as written, `${NAME}` unexpanded.
     fn checked<T>(&self, node: &Node, key: &str, result: Result<T, Wrong>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(wrong) => {
-                self.wrong(node, key, as_written(wrong, node));
+                self.wrong(node, key, wrong);
                 None
             }
         }
@@ -212,6 +214,7 @@ impl<'a> Section<'a> {
         };
         let number = number.and_then(|number| match usize::try_from(number) {
             Ok(number) if number >= least => Ok(number),
+            Err(_) if least == 0 => Err(Wrong::Negative),
             Ok(_) | Err(_) => Err(Wrong::TooSmall { least }),
         });
         self.checked(node, key, number).unwrap_or(default)
@@ -234,19 +237,19 @@ impl<'a> Section<'a> {
         self.parsed(key, pick).unwrap_or(default)
     }
 
-    /// The items of an array of texts, each with its place. A flag's single text is one item.
-    pub fn texts(&self, key: &str) -> Option<Vec<(String, Origin)>> {
+    /// The items of an array of texts. A flag's single text is one item.
+    pub fn texts(&self, key: &str) -> Option<Vec<(String, &'a Node)>> {
         let node = self.get(key)?;
         let Value::Array(items) = &node.value else {
             if let (Value::Text(text), Some(_)) = (&node.value, &node.raw) {
-                return Some(vec![(text.clone(), node.at.clone())]);
+                return Some(vec![(text.clone(), node)]);
             }
             self.wrong_type(node, key, "an array of strings", &node.value);
             return None;
         };
         let texts = items
             .iter()
-            .filter_map(|item| Some((self.string(item, key)?, item.at.clone())));
+            .filter_map(|item| Some((self.string(item, key)?, item)));
         Some(texts.collect())
     }
 }
@@ -258,7 +261,7 @@ fn unknown_word<T>(text: &str, options: &[(&'static str, Option<T>)]) -> Wrong {
         allowed: words().collect(),
         found: text.to_owned(),
         nearest: near
-            .filter(|(distance, _)| *distance <= 2)
+            .filter(|(distance, word)| *distance <= 2 || schema::begins(text, word))
             .map(|(_, word)| word),
     }
 }
