@@ -1,5 +1,7 @@
 //! Wires the rooms together. The only place that knows them all.
 
+pub mod cluster;
+
 use std::process::ExitCode;
 
 /// Runs the program that the command line asks for.
