@@ -4,6 +4,7 @@
 //! Everything here blocks; call it outside a runtime, or from a thread of its own.
 
 mod binaries;
+pub mod client;
 mod home;
 
 use std::{
@@ -27,6 +28,7 @@ pub const SUPERUSER: &str = "postgres";
 const TEMPLATE_FORMAT: u32 = 1;
 /// A port that was free a moment ago may be somebody's now; so many times we draw again.
 const PORTS_TO_TRY: u32 = 20;
+const COPY_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Fast where nobody misses the data: a crash of the machine may lose it all.
@@ -119,6 +121,12 @@ pub enum ClusterError {
     },
     #[error("{what} took longer than {}s", after.as_secs())]
     TooSlow { what: &'static str, after: Duration },
+    #[error("{program} did not end within {}s: {said}", after.as_secs())]
+    Hung {
+        program: &'static str,
+        after: Duration,
+        said: String,
+    },
     #[error("the process that would clean up after us is gone")]
     GuardianLost { source: io::Error },
 }
@@ -197,6 +205,14 @@ impl Cluster {
     /// When it is not installed.
     pub fn bin(&self, name: &'static str) -> Result<PathBuf, ClusterError> {
         self.binaries.program(name)
+    }
+
+    /// A client program that knows nothing of the caller's environment; see [`client`].
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn client(&self, name: &'static str) -> Result<Command, ClusterError> {
+        Ok(client::untouched(&self.bin(name)?, self.folder()))
     }
 
     /// Replaces a file of the data folder, such as pg_hba.conf; see [`Cluster::reload`].
@@ -426,22 +442,11 @@ fn free_port() -> Result<u16, ClusterError> {
         .map_err(|source| ClusterError::NoPort { source })
 }
 
-/// Copies a data folder with its owners and modes, sharing blocks where the file system can.
+/// Copies a data folder with its owners and modes.
 fn copy(from: &Path, to: &Path) -> Result<(), ClusterError> {
-    let copied = Command::new("cp")
-        .arg("-Rp")
-        .args([from, to])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(cannot_run(Path::new("cp")))?;
-    if copied.status.success() {
-        return Ok(());
-    }
-    Err(ClusterError::Failed {
-        program: "cp",
-        status: copied.status,
-        said: last_lines(&String::from_utf8_lossy(&copied.stderr)),
-    })
+    let mut copying = Command::new("cp");
+    copying.arg("-Rp").args([from, to]).stdin(Stdio::null());
+    client::succeed(&mut copying, "cp", COPY_PATIENCE).map(drop)
 }
 
 /// `Some` when the server ended instead. Ready is what it says itself: the last of postmaster.pid's
@@ -509,13 +514,11 @@ mod tests {
     use super::*;
 
     fn psql(cluster: &Cluster, sql: &str) -> String {
-        let ran = Command::new(cluster.bin("psql").unwrap())
-            .args(["-X", "-A", "-t", "-c", sql, "-d"])
-            .arg(cluster.url("postgres"))
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{ran:?}");
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+        let mut psql = cluster.client("psql").unwrap();
+        psql.args(["-X", "-A", "-t", "-c", sql, "-d"]);
+        psql.arg(cluster.url("postgres"));
+        let told = client::succeed(&mut psql, "psql", Duration::from_secs(20)).unwrap();
+        told.trim().to_owned()
     }
 
     #[test]

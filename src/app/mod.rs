@@ -1,6 +1,7 @@
 //! Wires the rooms together. The only place that knows them all.
 
 pub mod cluster;
+pub mod demo;
 
 use std::process::ExitCode;
 

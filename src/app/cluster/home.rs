@@ -12,7 +12,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use super::ClusterError;
+use super::{ClusterError, client::untouched};
 
 /// Reads process ids from its standard input, one a line (`-`: none). When the input ends, because
 /// its owner let go or died however hard, it ends the last process named and removes the folder.
@@ -98,17 +98,8 @@ impl Home {
     /// A command that runs as the server's user, at home in the folder, with an environment in
     /// which no setting of ours can reach it, away from the terminal's Ctrl-C.
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear();
-        for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-            command.envs(env::var_os(kept).map(|value| (kept, value)));
-        }
-        command
-            .env("HOME", &self.folder)
-            .env("LC_ALL", "C")
-            .current_dir(&self.folder)
-            .process_group(0)
-            .stdin(Stdio::null());
+        let mut command = untouched(program, &self.folder);
+        command.current_dir(&self.folder).process_group(0);
         if let Some(Owner { uid, gid }) = self.owner {
             command.uid(uid).gid(gid);
         }
