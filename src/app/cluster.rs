@@ -3,8 +3,9 @@
 //!
 //! Everything here blocks; call it outside a runtime, or from a thread of its own.
 
-mod binaries;
+pub mod binaries;
 pub mod client;
+pub mod guardian;
 mod home;
 
 use std::{
@@ -24,11 +25,10 @@ use self::{
 /// The one superuser; every login from loopback is trusted unless [`Options::hba`] says otherwise.
 pub const SUPERUSER: &str = "postgres";
 
-/// Cached data folders made with other arguments must not be taken for ours: count up.
+/// Counts up when initdb's arguments change: what was kept before must not be taken for ours.
 const TEMPLATE_FORMAT: u32 = 1;
 /// A port that was free a moment ago may be somebody's now; so many times we draw again.
 const PORTS_TO_TRY: u32 = 20;
-const COPY_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Fast where nobody misses the data: a crash of the machine may lose it all.
@@ -53,8 +53,8 @@ pub struct Options {
     pub hba: Option<String>,
     /// Postgres' own limit of connections.
     pub max_connections: u16,
-    /// A folder that keeps an initialised data folder to copy from; made when missing. Saves most
-    /// of the time a start takes, and is safe to share between processes.
+    /// A folder that keeps an initialised data folder, packed; made when missing. Saves most of
+    /// the time a start takes, and is safe to share between processes.
     pub template: Option<PathBuf>,
     /// How long initialising, starting and stopping may each take.
     pub patience: Duration,
@@ -263,7 +263,7 @@ impl Cluster {
         if let Some(server) = &mut self.server {
             wait(server, "stopping Postgres", self.patience)?;
             self.server = None;
-            self.home.guard_none()?;
+            self.home.guardian().guard_none()?;
         }
         Ok(())
     }
@@ -297,22 +297,31 @@ impl Cluster {
             return self.initdb();
         };
         let template = templates.join(format!(
-            "postgres-{}-{}-{TEMPLATE_FORMAT}",
+            "postgres-{}-{TEMPLATE_FORMAT}.tar",
             self.binaries.version().unwrap_or_default(),
-            self.home.owner_id()?,
         ));
-        if template.is_dir() {
-            return copy(&template, &self.home.data());
+        if !template.is_file() {
+            self.initdb()?;
+            return self.keep_as(&template);
         }
-        self.initdb()?;
-        fs::create_dir_all(templates).map_err(at(templates))?;
-        let draft = templates.join(format!("draft-{:08x}", fastrand::u32(..)));
-        copy(&self.home.data(), &draft)?;
-        // Whoever comes second finds a full folder in the way, and a template is a template.
-        if fs::rename(&draft, &template).is_err() {
-            fs::remove_dir_all(&draft).map_err(at(&draft))?;
+        // The server's user unpacks what we have opened: it may not be able to reach the file.
+        let packed = fs::File::open(&template).map_err(at(&template))?;
+        let mut unpack = self.home.command(Path::new("tar"));
+        unpack.arg("-xmf-").stdin(packed);
+        client::succeed(&mut unpack, "tar", self.patience).map(drop)
+    }
+
+    /// Packs the data folder, in one step for whoever looks for it.
+    fn keep_as(&self, template: &Path) -> Result<(), ClusterError> {
+        let draft = template.with_extension(format!("{:08x}", fastrand::u32(..)));
+        if let Some(folder) = template.parent() {
+            fs::create_dir_all(folder).map_err(at(folder))?;
         }
-        Ok(())
+        let mut pack = Command::new("tar");
+        pack.arg("-cf").arg(&draft).arg("-C").arg(self.folder());
+        pack.arg("data").stdin(Stdio::null());
+        client::succeed(&mut pack, "tar", self.patience)?;
+        fs::rename(&draft, template).map_err(at(template))
     }
 
     fn initdb(&mut self) -> Result<(), ClusterError> {
@@ -329,9 +338,9 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .map_err(cannot_run(&program))?;
-        self.home.guard(&initdb)?;
+        self.home.guardian().guard(&initdb)?;
         let status = wait(&mut initdb, "initdb", self.patience)?;
-        self.home.guard_none()?;
+        self.home.guardian().guard_none()?;
         if status.success() {
             return Ok(());
         }
@@ -395,14 +404,14 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .map_err(cannot_run(&program))?;
-        self.home.guard(&server)?;
+        self.home.guardian().guard(&server)?;
         let server = self.server.insert(server);
         let ended = wait_until_ready(server, &self.home.data(), self.patience)?;
         let Some(status) = ended else {
             return Ok(Start::Ready);
         };
         self.server = None;
-        self.home.guard_none()?;
+        self.home.guardian().guard_none()?;
         let log = self.log();
         let said = log.get(logged_before..).unwrap_or_default();
         if said.contains("could not bind") {
@@ -440,13 +449,6 @@ fn free_port() -> Result<u16, ClusterError> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|source| ClusterError::NoPort { source })
-}
-
-/// Copies a data folder with its owners and modes.
-fn copy(from: &Path, to: &Path) -> Result<(), ClusterError> {
-    let mut copying = Command::new("cp");
-    copying.arg("-Rp").args([from, to]).stdin(Stdio::null());
-    client::succeed(&mut copying, "cp", COPY_PATIENCE).map(drop)
 }
 
 /// `Some` when the server ended instead. Ready is what it says itself: the last of postmaster.pid's

@@ -1,48 +1,17 @@
-//! The folder of a throw-away server, and the promise that neither outlives this process.
+//! The folder of a throw-away server, and the user whom it belongs to.
 //! Never starts the server itself.
 
 use std::{
     env, fs, io,
-    io::Write,
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, chown},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::Command,
 };
 
-use super::{ClusterError, client::untouched};
-
-/// Reads process ids from its standard input, one a line (`-`: none). When the input ends, because
-/// its owner let go or died however hard, it ends the last process named and removes the folder.
-///
-/// A pipe that closes is the one thing that even SIGKILL cannot skip; `PR_SET_PDEATHSIG` would need
-/// unsafe code, exists on Linux only, and fires when the *thread* that spawned has ended. The
-/// segment of System V memory, whose id postmaster.pid holds, outlives a server that was killed.
-const GUARDIAN: &str = r#"
-trap '' HUP INT QUIT TERM
-server=-
-while read -r line; do server=$line; done
-if [ "$server" != - ]; then
-  kill -s QUIT "$server"
-  tries=0
-  while kill -s 0 "$server" && [ "$tries" -lt 100 ]; do
-    sleep 0.1
-    tries=$((tries + 1))
-  done
-  kill -s KILL "$server"
-fi
-if [ -f "$1/data/postmaster.pid" ]; then
-  segment=$(sed -n '7s/.* //p' "$1/data/postmaster.pid")
-  ipcrm -m "$segment"
-fi
-tries=0
-until rm -rf -- "$1" || [ "$tries" -ge 50 ]; do
-  sleep 0.1
-  tries=$((tries + 1))
-done
-"#;
+use super::{ClusterError, client::untouched, guardian::Guardian};
 
 /// Who runs the server: Postgres refuses to run as root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,30 +26,21 @@ pub struct Home {
     folder: PathBuf,
     /// Set when we are root: the unprivileged user to run as.
     owner: Option<Owner>,
-    guardian: Child,
-    leash: Option<ChildStdin>,
+    /// Removes the folder when we go.
+    guardian: Guardian,
 }
 
 impl Home {
     /// Makes the folder, under the system's folder for temporary files.
     pub fn make() -> Result<Self, ClusterError> {
         let folder = make_folder()?;
-        // From here on the folder is the guardian's to remove.
-        let (guardian, leash) = match post_guardian(&folder) {
-            Ok(posted) => posted,
-            Err(source) => {
-                let _ = fs::remove_dir(&folder);
-                return Err(ClusterError::Spawn {
-                    program: PathBuf::from("sh"),
-                    source,
-                });
-            }
-        };
+        let guardian = Guardian::post(Some(&folder)).inspect_err(|_| {
+            let _ = fs::remove_dir(&folder);
+        })?;
         let mut home = Self {
             folder,
             owner: None,
             guardian,
-            leash,
         };
         home.owner = home.unprivileged_owner()?;
         home.hand_over(&home.folder)?;
@@ -106,36 +66,15 @@ impl Home {
         command
     }
 
-    /// From now on this process, and none before it, ends with us.
-    pub fn guard(&mut self, server: &Child) -> Result<(), ClusterError> {
-        self.tell(format_args!("{}", server.id()))
-    }
-
-    /// Nothing is left to end.
-    pub fn guard_none(&mut self) -> Result<(), ClusterError> {
-        self.tell(format_args!("-"))
+    pub fn guardian(&mut self) -> &mut Guardian {
+        &mut self.guardian
     }
 
     /// Writes a file that the server may read and nobody else.
     pub fn write(&self, path: &Path, text: &str) -> Result<(), ClusterError> {
         fs::write(path, text).map_err(at(path))?;
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .map_err(at(path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(at(path))?;
         self.hand_over(path)
-    }
-
-    /// Who the server's files belong to, for caches that must not mix owners.
-    pub fn owner_id(&self) -> Result<u32, ClusterError> {
-        let about = fs::metadata(&self.folder).map_err(at(&self.folder))?;
-        Ok(about.uid())
-    }
-
-    fn tell(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), ClusterError> {
-        match self.leash.as_mut().map(|leash| writeln!(leash, "{line}")) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(source)) => Err(ClusterError::GuardianLost { source }),
-            None => Ok(()),
-        }
     }
 
     fn hand_over(&self, path: &Path) -> Result<(), ClusterError> {
@@ -147,7 +86,8 @@ impl Home {
 
     /// The folder was made by us, so its owner tells who we are.
     fn unprivileged_owner(&self) -> Result<Option<Owner>, ClusterError> {
-        if self.owner_id()? != 0 {
+        let about = fs::metadata(&self.folder).map_err(at(&self.folder))?;
+        if about.uid() != 0 {
             return Ok(None);
         }
         let users = Path::new("/etc/passwd");
@@ -157,13 +97,6 @@ impl Home {
             .find_map(|name| owner_named(&users, name))
             .map(Some)
             .ok_or(ClusterError::NoUser)
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        drop(self.leash.take());
-        let _ = self.guardian.wait();
     }
 }
 
@@ -178,22 +111,6 @@ fn make_folder() -> Result<PathBuf, ClusterError> {
             Err(source) => return Err(at(&folder)(source)),
         }
     }
-}
-
-/// Its own process group and no inherited output: a terminal's Ctrl-C passes it by, and whoever
-/// waits for our output to close does not wait for it.
-fn post_guardian(folder: &Path) -> io::Result<(Child, Option<ChildStdin>)> {
-    let mut guardian = Command::new("sh")
-        .args(["-c", GUARDIAN, "guardian"])
-        .arg(folder)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
-    let leash = guardian.stdin.take();
-    Ok((guardian, leash))
 }
 
 /// The entry of /etc/passwd: name, password, uid, gid, then what does not matter here.
