@@ -7,6 +7,7 @@ use std::{
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     ops::RangeInclusive,
+    os::unix::process::CommandExt,
     process::ExitCode,
     time::Duration,
 };
@@ -58,10 +59,11 @@ enum DemoError {
 /// Runs the demo until Ctrl-C or SIGTERM, or with `once` until its report.
 ///
 /// `serve` is the seam to the rest of the program: it returns once the ambassador accepts on
-/// `Wanted::listen`, with a guard whose drop stops it.
+/// `Wanted::listen`, with a guard whose drop stops it. It is called again, for the next port, when
+/// somebody else was faster to take the one before.
 pub fn run<Running, Failure>(
     options: Options,
-    serve: impl FnOnce(&Wanted) -> Result<Running, Failure>,
+    mut serve: impl FnMut(&Wanted) -> Result<Running, Failure>,
 ) -> ExitCode
 where
     Failure: Into<Box<dyn Error + Send + Sync>>,
@@ -79,18 +81,13 @@ where
 fn show<Running>(
     options: Options,
     out: &mut impl Write,
-    serve: impl FnOnce(&Wanted) -> Result<Running, DemoError>,
+    serve: impl FnMut(&Wanted) -> Result<Running, DemoError>,
 ) -> Result<(), DemoError> {
     // Until here Ctrl-C simply ends us, and the cluster's guardian cleans up.
     let cluster = Cluster::start(&ClusterOptions::default())?;
     fill(&cluster)?;
     let farewell = Farewell::expect().map_err(DemoError::Signals)?;
-    let wanted = Wanted {
-        listen: free_port().ok_or(DemoError::NoPort)?,
-        upstream: cluster.url(DATABASE),
-        upstream_port: cluster.port(),
-    };
-    let running = serve(&wanted)?;
+    let (wanted, running) = serve_on_a_free_port(&cluster, serve)?;
     greet(out, &cluster, &wanted)?;
     if options.once || options.bench {
         bench(out, &cluster, &wanted)?;
@@ -105,6 +102,28 @@ fn show<Running>(
     drop(running);
     drop(cluster);
     Ok(())
+}
+
+/// On the first port that is free, and still is when the ambassador comes to listen on it.
+fn serve_on_a_free_port<Running>(
+    cluster: &Cluster,
+    mut serve: impl FnMut(&Wanted) -> Result<Running, DemoError>,
+) -> Result<(Wanted, Running), DemoError> {
+    let addresses = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    for listen in addresses.filter(is_free) {
+        let wanted = Wanted {
+            listen,
+            upstream: cluster.url(DATABASE),
+            upstream_port: cluster.port(),
+        };
+        match serve(&wanted) {
+            Ok(running) => return Ok((wanted, running)),
+            Err(why) if is_free(&listen) => return Err(why),
+            // Somebody was faster.
+            Err(_) => {}
+        }
+    }
+    Err(DemoError::NoPort)
 }
 
 /// Makes pgbench's tables, without which its line would not work.
@@ -136,6 +155,8 @@ fn bench(out: &mut impl Write, cluster: &Cluster, wanted: &Wanted) -> Result<(),
     writeln!(out, "\npgbench {} through the ambassador:", BENCH.join(" "))?;
     out.flush()?;
     let mut pgbench = cluster.client("pgbench")?;
+    // A terminal's Ctrl-C is for us: the report, seconds away, is not cut off by it.
+    pgbench.process_group(0);
     pgbench.args(BENCH).arg("--no-vacuum").arg(url(wanted));
     let told = client::succeed(&mut pgbench, "pgbench", BENCH_PATIENCE)?;
     let telling = told
@@ -162,10 +183,8 @@ fn callable(cluster: &Cluster, name: &'static str) -> Result<String, DemoError> 
     Ok(cluster.bin(name)?.display().to_string())
 }
 
-fn free_port() -> Option<SocketAddr> {
-    PORTS
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        .find(|address| TcpListener::bind(address).is_ok())
+fn is_free(address: &SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
 }
 
 /// The signals that end the demo, caught from the moment this exists.
@@ -222,7 +241,12 @@ fn report(error: &DemoError) {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "here a failure is a failed test")]
 mod tests {
-    use std::{net::TcpStream, thread};
+    use std::{
+        io::{BufRead, BufReader},
+        net::TcpStream,
+        process::{Command, Stdio},
+        thread,
+    };
 
     use super::*;
 
@@ -262,6 +286,61 @@ mod tests {
             assert!(told.contains(part), "{part} is missing in:\n{told}");
         }
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).is_err());
+    }
+
+    /// Plays the demo in a process of its own, since signals are a process's.
+    #[test]
+    fn ctrl_c_ends_the_demo_well_and_removes_everything() {
+        const ROLE: &str = "DEMO_TEST_ROLE";
+        let test = "app::demo::tests::ctrl_c_ends_the_demo_well_and_removes_everything";
+        if env::var_os(ROLE).is_some() {
+            assert_eq!(run(Options::default(), hand_on), ExitCode::SUCCESS);
+            return;
+        }
+        let mut demo = Command::new(env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(ROLE, "demo")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+        let mut line_with = |part: &str| {
+            let mut lines = lines.by_ref().map(Result::unwrap);
+            lines.find(|line| line.contains(part)).unwrap()
+        };
+        let port = line_with("on port ").replace('.', " ");
+        let port = port.split_whitespace().next_back().unwrap();
+        let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap()));
+        line_with("Ctrl-C");
+        assert!(TcpStream::connect(upstream).is_ok());
+        let interrupt = format!("kill -s INT {}", demo.id());
+        Command::new("sh")
+            .args(["-c", &interrupt])
+            .status()
+            .unwrap();
+        line_with("Removing everything");
+        assert!(demo.wait().unwrap().success());
+        assert!(TcpStream::connect(upstream).is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_at_the_last_moment_is_passed_by() {
+        let mut faster = Vec::new();
+        let mut out = Vec::new();
+        let once = Options {
+            once: true,
+            bench: false,
+        };
+        show(once, &mut out, |wanted| {
+            if faster.is_empty() {
+                faster.push(TcpListener::bind(wanted.listen).unwrap());
+            }
+            hand_on(wanted).map_err(|why| DemoError::Serve(why.into()))
+        })
+        .unwrap();
+        let taken = faster.first().unwrap().local_addr().unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert!(!told.contains(&format!("{taken}/")), "{told}");
     }
 
     #[test]
