@@ -2,10 +2,53 @@
 
 pub mod cluster;
 pub mod demo;
+mod serve;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::config::{self, Cli, Command, Refusal, World};
+
 /// Runs the program that the command line asks for.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let world = World {
+        variable: &config::from_environment,
+        cpus: config::cpus(),
+    };
+    match Cli::parse().into_command() {
+        Command::Run(run) => match config::load(&run, &world) {
+            Ok(config) => serve::serve(config),
+            Err(refusal) => refuse(&refusal),
+        },
+        Command::Check(check) => match config::load(&check.into_run(), &world) {
+            Ok(config) => {
+                config
+                    .warnings
+                    .iter()
+                    .for_each(|warning| eprintln!("warning: {warning}"));
+                println!("the configuration is valid");
+                ExitCode::SUCCESS
+            }
+            Err(refusal) => refuse(&refusal),
+        },
+        Command::Demo(demo) => match demo.validate() {
+            Ok(()) => {
+                let options = demo::Options {
+                    once: demo.once,
+                    bench: demo.bench,
+                };
+                demo::run(options, |wanted| serve::in_background(wanted, &world))
+            }
+            Err(mistakes) => refuse(&Refusal::Mistakes(mistakes)),
+        },
+    }
+}
+
+fn refuse(refusal: &Refusal) -> ExitCode {
+    eprintln!("{refusal}");
+    match refusal {
+        Refusal::NothingToServe => ExitCode::from(2),
+        Refusal::Mistakes(_) => ExitCode::FAILURE,
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::protocol::Parameters;
+use crate::{protocol::Parameters, sql::Reading};
 
 /// A prepared statement that sessions share, under a name of ours.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Statement {
     pub name: Vec<u8>,
     /// The text, its terminator and the parameter types, as a Parse carries them.
     pub rest: Vec<u8>,
+    /// What the text says it will do.
+    pub reading: Reading,
 }
 
 /// Names one statement text (with types); unique over all workers.
@@ -74,6 +76,11 @@ impl Memory {
         Some(Arc::clone(&oldest.statement))
     }
 
+    /// After DEALLOCATE ALL.
+    pub fn forget_statements(&mut self) {
+        self.prepared.clear();
+    }
+
     /// After DISCARD ALL.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -90,6 +97,7 @@ mod tests {
             id: StatementId(id),
             name: Vec::new(),
             rest: Vec::new(),
+            reading: crate::sql::read(b""),
         })
     }
 

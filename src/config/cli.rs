@@ -165,6 +165,10 @@ pub struct Demo {
     /// End after the report instead of staying up.
     #[arg(long)]
     pub once: bool,
+
+    /// Run a short pgbench through the ambassador first, and stay up.
+    #[arg(long)]
+    pub bench: bool,
 }
 
 impl Demo {

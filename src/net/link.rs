@@ -85,6 +85,11 @@ impl Link {
         !self.backlog.is_empty()
     }
 
+    /// Bytes that wait here for the socket.
+    pub fn backlog(&self) -> usize {
+        self.backlog.len() - self.written
+    }
+
     /// Takes the socket off this thread's runtime; a backlog is lost.
     pub fn detach(self) -> io::Result<Detached> {
         self.stream.detach()

@@ -6,5 +6,5 @@ mod scratch;
 mod stream;
 
 pub use link::Link;
-pub use scratch::Scratch;
+pub use scratch::{READ, Scratch};
 pub use stream::{Detached, Stream};

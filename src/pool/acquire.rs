@@ -346,6 +346,40 @@ fn failed(pool: &Rc<Pool>, error: ConnectError) {
 }
 
 impl Pool {
+    /// Dials a connection outside of the pool's size, with a start-up of its own. It is pinned
+    /// from the start and never lent to another session.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreachable`] or [`Refusal::Rejected`].
+    pub async fn dial_own(
+        self: &Rc<Self>,
+        parameters: &Parameters,
+        switches: Option<&[u8]>,
+    ) -> Result<Lease, Refusal> {
+        let limit = self.settings.max_backend_connections;
+        let Some(seat) = self.exchange.take_seat(limit) else {
+            return Err(Refusal::Saturated {
+                waited: Duration::ZERO,
+                size: limit,
+            });
+        };
+        let id = self.exchange.next_connection();
+        let (target, login) = (&self.target, &self.login);
+        let result = connect(target, login, parameters, switches, id, seat).await;
+        let mut connection = result.map_err(|error| {
+            let key = &self.key;
+            events::connect_failed(&key.backend, &key.database, &key.user, &error);
+            if error.is_passing() {
+                Refusal::Unreachable(Rc::new(error))
+            } else {
+                Refusal::Rejected(Rc::new(error))
+            }
+        })?;
+        connection.memory.wearing = std::sync::Arc::new(parameters.clone());
+        self.shelf.borrow_mut().pinned += 1;
+        Ok(Lease::own(self, Box::new(connection)))
+    }
+
     /// Takes what another worker gave: a share, and perhaps the connection that fills it.
     pub fn receive(self: &Rc<Self>, parcel: Option<crate::backend::Parcel>) {
         self.shelf.borrow_mut().share += 1;

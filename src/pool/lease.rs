@@ -25,6 +25,15 @@ impl Lease {
         }
     }
 
+    /// A connection that was never the pool's to lend.
+    pub(super) fn own(pool: &Rc<Pool>, connection: Box<Connection>) -> Self {
+        Self {
+            pool: Rc::clone(pool),
+            connection: Some(connection),
+            pinned: true,
+        }
+    }
+
     /// Gives a clean connection back: nothing owed, outside a transaction.
     pub fn release(mut self) {
         if let Some(connection) = self.connection.take() {
@@ -46,7 +55,7 @@ impl Lease {
         }
     }
 
-    /// Lends the connection for longer than a transaction, but within the pool's size.
+    /// The connection as a home.
     pub fn home(&self) -> Home {
         Home {
             id: self.id,

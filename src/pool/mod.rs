@@ -109,6 +109,11 @@ impl Pool {
         self.shelf.borrow_mut().settle(Some(id))
     }
 
+    /// Whether that connection is still one of the pool's.
+    pub fn is_alive(&self, home: Home) -> bool {
+        self.shelf.borrow().is_member(home.id)
+    }
+
     /// The session no longer calls this connection its home.
     pub fn unsettle(&self, home: Home) {
         self.shelf.borrow_mut().unsettle(home.id);

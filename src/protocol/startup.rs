@@ -9,6 +9,9 @@ use super::{
 /// (`MAX_STARTUP_PACKET_LENGTH` plus four).
 pub const MAX_LEN: usize = 10_004;
 
+/// The answer to a request for encryption that we do not have.
+pub const NO_ENCRYPTION: &[u8] = b"N";
+
 const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{auth, backend, pool, session, topology};
+use crate::auth;
+use crate::backend;
+use crate::pool;
+use crate::session;
+use crate::topology;
 
 /// Where we listen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,221 @@
 //! What does this client's conversation look like now?
+//! Never opens a socket and never reads statement text itself: that is `pool`'s and `sql`'s.
+//!
+//! A session is two directions over one ledger, [`forward`] and [`relay`], driven by one task.
+//! Neither waits for the other, so a request that is already here joins the one in flight.
 
+mod adopt;
+mod cancel;
+mod converse;
+mod fault;
+mod forward;
+mod handle;
+mod leave;
+mod ledger;
+mod names;
+mod pin;
+mod prepared;
+mod relay;
+mod request;
+mod reset;
 mod settings;
+mod splice;
+mod substitute;
+mod welcome;
 
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU64},
+    task::{Context, Poll},
+};
+
+pub use cancel::{CancelKeys, Place};
+pub use fault::{End, Fault};
+pub use handle::{Handle, Phase, SessionId, Sessions, Signal};
+pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
+pub use welcome::{Welcomes, Wishes, welcome};
+
+use crate::{
+    net::{Link, Scratch},
+    pool::{Home, Lease, Pool, Refusal, Ticket},
+    protocol::{Parameters, backend::Status},
+    telemetry::Clock,
+};
+use ledger::{Change, Ledger};
+use names::Names;
+use prepared::Scope;
+
+/// What all sessions of a worker use.
+pub struct Shared {
+    pub worker: usize,
+    pub scratch: Scratch,
+    pub clock: Rc<Clock>,
+    pub registry: RefCell<Registry>,
+    pub welcomes: RefCell<Welcomes>,
+    pub sessions: Sessions,
+    pub cancels: Arc<CancelKeys>,
+}
+
+impl Shared {
+    /// `statements` numbers the shared statements of all workers.
+    pub fn new(
+        worker: usize,
+        clock: Rc<Clock>,
+        statements: Arc<AtomicU64>,
+        cancels: Arc<CancelKeys>,
+    ) -> Self {
+        Self {
+            worker,
+            scratch: Scratch::default(),
+            clock,
+            registry: RefCell::new(Registry::new(statements)),
+            welcomes: RefCell::default(),
+            sessions: Sessions::default(),
+            cancels,
+        }
+    }
+}
+
+/// One client's conversation, from its welcome on.
+pub struct Session {
+    shared: Rc<Shared>,
+    settings: Rc<Settings>,
+    pool: Rc<Pool>,
+    handle: Rc<Handle>,
+    client: Link,
+    /// What the client sent and we have not decided on: half a frame, or a request that waits.
+    inbox: Vec<u8>,
+    lease: Option<Lease>,
+    ticket: Option<Ticket>,
+    /// Why the request that begins now gets no connection.
+    denied: Option<Refusal>,
+    ledger: Ledger,
+    names: Names,
+    identity: Identity,
+    flow: Flow,
+    /// Cancels under way; the connection stays ours until they have ended.
+    cancels: Rc<leave::Cancels>,
+}
+
+/// What the session is to the outside.
+struct Identity {
+    /// What every connection that it runs on must wear.
+    parameters: Arc<Parameters>,
+    scope: Scope,
+    /// The reported settings as the client was last told; shared until it is told its own.
+    told: Rc<Parameters>,
+    /// The connection whose process id the client was told.
+    home: Option<Home>,
+    /// The process id and the key that the client was told.
+    key: (i32, u32),
+    cherished: bool,
+}
+
+/// Where in the two streams we are.
+#[derive(Default)]
+struct Flow {
+    /// Bytes of a client's frame, begun and not yet here, that go on unread.
+    sending: usize,
+    /// They go nowhere.
+    dropping: bool,
+    /// The same of a backend's frame.
+    receiving: usize,
+    /// They go nowhere.
+    swallowing: bool,
+    /// The backend's last status.
+    status: Status,
+    /// A COPY from the client is under way, and the client has not ended it.
+    copying: bool,
+    /// An error of ours was sent: the client's messages are dropped up to its Sync.
+    refusing: bool,
+    /// What is held is to be looked at again.
+    resume: bool,
+    /// The lease outlives the transaction.
+    keep: Keep,
+    /// The connection is not to be lent to anybody else.
+    tainted: bool,
+    /// The client said good-bye: what it asked for still runs, nobody reads the answers.
+    leaving: bool,
+    /// A query was cancelled for its time.
+    overdue: bool,
+    /// A cancel waits until our own messages are through.
+    cancel_wanted: bool,
+    /// The ambassador shuts down: leave when idle.
+    draining: bool,
+    /// What the next Execute of the unnamed portal changes.
+    change: Option<Change>,
+    /// Names on the connection that are the client's, to be closed before anyone else has it.
+    debris: Vec<Box<[u8]>>,
+}
+
+/// Whether a lease outlives its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Keep {
+    #[default]
+    No,
+    /// Session pooling.
+    Session,
+    /// State that no other connection has.
+    Pinned(pin::Reason),
+}
+
+/// The worker's buffers, ours for the length of a poll.
+struct Io {
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Session {
+    /// Drives both directions as far as they go; ready when the session is over.
+    ///
+    /// All progress is kept in the session: the call is cancel safe.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut io = Io {
+            input: self.shared.scratch.take_input(),
+            output: self.shared.scratch.take_output(),
+        };
+        let end = self.turn(cx, &mut io);
+        self.shared.scratch.put_input(io.input);
+        self.shared.scratch.put_output(io.output);
+        match end {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
+        self.heed(cx)?;
+        loop {
+            let relayed = self.relay(cx, io)?;
+            let forwarded = self.forward(cx, io)?;
+            if !relayed && !forwarded {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends bytes of our own or of the backend to the client.
+    #[inline]
+    fn tell(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), End> {
+        if self.flow.leaving || bytes.is_empty() {
+            return Ok(());
+        }
+        self.client.send(cx, bytes).map_err(End::Client)
+    }
+
+    /// Whether nothing is owed, nothing runs and nothing is half sent.
+    fn is_idle(&self) -> bool {
+        self.ledger.is_empty()
+            && self.flow.status == Status::Idle
+            && self.flow.sending == 0
+            && self.flow.receiving == 0
+            && !self.flow.copying
+    }
+
+    #[inline]
+    fn enter(&self, phase: Phase) {
+        self.handle.enter(phase, self.shared.clock.now());
+    }
+}

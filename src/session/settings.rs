@@ -26,6 +26,18 @@ pub struct Settings {
     pub max_message_size: u64,
 }
 
+impl Settings {
+    /// Whether any phase of a session is limited in time.
+    pub fn has_limits(&self) -> bool {
+        let limits = [
+            self.query_timeout,
+            self.idle_in_transaction_timeout,
+            self.client_idle_timeout,
+        ];
+        limits.iter().any(|limit| !limit.is_zero())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

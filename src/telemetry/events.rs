@@ -26,6 +26,11 @@ pub fn connection_lost(backend: &str, pid: i32, why: &dyn Display) {
     warn!(backend, pid, "a connection in use was lost: {why}");
 }
 
+/// A CancelRequest did not get through.
+pub fn cancel_failed(backend: &dyn Display, pid: i32, error: &dyn Display) {
+    warn!(%backend, pid, "cannot cancel upstream: {error}");
+}
+
 /// A client got in.
 pub fn client_in(database: &[u8], user: &[u8]) {
     let (database, user) = (name(database), name(user));

@@ -12,6 +12,14 @@ pub enum Address {
 }
 
 impl Address {
+    /// An address that nobody has, and dialling which fails at once.
+    pub fn nowhere() -> Self {
+        Self::Unix {
+            folder: String::new(),
+            port: 0,
+        }
+    }
+
     /// The port, which for a Unix socket is a part of the file's name.
     pub fn port(&self) -> u16 {
         match self {

@@ -1,0 +1,170 @@
+//! Serves until a signal says otherwise.
+
+use std::{
+    error::Error,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+use tracing_subscriber::EnvFilter;
+
+use super::demo::Wanted;
+use crate::config::{self, Cli, Command, Config, LogFormat, LogSettings, World};
+use crate::server::{self, Running, Shutdown};
+
+/// How often the drain looks whether all have left.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long those who are cut off have to hear it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A second signal: at once.
+const INTERRUPTED: u8 = 130;
+
+/// Serves what the configuration asks for, until it is told to end.
+pub fn serve(config: Config) -> ExitCode {
+    log(config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let shutdown = config.server.shutdown;
+    let addresses = config.server.addresses.clone();
+    let workers = config.server.workers;
+    match server::start(config.server) {
+        Ok(running) => {
+            tracing::info!(?addresses, workers, "ready for clients");
+            until_told(running, shutdown)
+        }
+        Err(error) => {
+            eprintln!("pg-ambassador: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves beside the caller, for the demo.
+pub fn in_background(
+    wanted: &Wanted,
+    world: &World<'_>,
+) -> Result<Running, Box<dyn Error + Send + Sync>> {
+    use clap::Parser;
+    let listen = wanted.listen.to_string();
+    let args = [
+        "pg-ambassador",
+        "--upstream",
+        &wanted.upstream,
+        "--listen",
+        &listen,
+    ];
+    let Command::Run(run) = Cli::try_parse_from(args)?.into_command() else {
+        return Err("the demo's own command line is not understood".into());
+    };
+    let config = config::load(&run, world)?;
+    Ok(server::start(config.server)?)
+}
+
+fn log(settings: LogSettings) {
+    let filter = EnvFilter::new(settings.level.as_str());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    match settings.format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+fn until_told(running: Running, shutdown: Shutdown) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("pg-ambassador: cannot watch for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(watch(&running, shutdown));
+    drop(running);
+    code
+}
+
+async fn watch(running: &Running, shutdown: Shutdown) -> ExitCode {
+    let signals = Signals::listen();
+    let mut signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("pg-ambassador: cannot watch for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let grace = match signals.next().await {
+        Told::Terminate => shutdown.grace,
+        Told::Interrupt => Duration::ZERO,
+    };
+    tokio::select! {
+        () = drain(running, grace, shutdown.drain_timeout) => ExitCode::SUCCESS,
+        _ = signals.next() => ExitCode::from(INTERRUPTED),
+    }
+}
+
+async fn drain(running: &Running, grace: Duration, limit: Duration) {
+    let begun = Instant::now();
+    tracing::info!(?grace, clients = running.clients(), "shutting down");
+    empty_within(running, begun + grace).await;
+    running.drain();
+    if empty_within(running, begun + limit.max(grace)).await {
+        tracing::info!("all clients have left");
+        return;
+    }
+    let cut = running.clients();
+    tracing::warn!(
+        clients = cut,
+        "drain_timeout is over: cutting off who is left"
+    );
+    running.send_away();
+    empty_within(running, Instant::now() + LAST_WORDS).await;
+}
+
+async fn empty_within(running: &Running, end: Instant) -> bool {
+    while running.clients() > 0 {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(LOOK).await;
+    }
+    true
+}
+
+enum Told {
+    Terminate,
+    Interrupt,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Told::Terminate,
+                _ = self.interrupt.recv() => return Told::Interrupt,
+                _ = self.reload.recv() => tracing::warn!("SIGHUP: reloading is not supported yet"),
+            }
+        }
+    }
+}

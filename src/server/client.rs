@@ -1,0 +1,201 @@
+//! A client's life, from its first byte to its last.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::timeout;
+
+use super::{
+    Database,
+    plan::{ClientSeat, Plan},
+    worker::{Mail, Worker},
+};
+use crate::handshake::{self, Arrival, negotiate};
+use crate::net::Link;
+use crate::protocol::backend::put_negotiate_version;
+use crate::protocol::notice::Severity;
+use crate::protocol::startup::Startup;
+use crate::session::{End, Fault, Session, Wishes, welcome};
+use crate::telemetry::events;
+
+/// Serves one client until it leaves.
+pub async fn serve(worker: Rc<Worker>, link: Link, seat: ClientSeat) {
+    // Boxed: a login holds much more than a session does.
+    let login = Box::pin(login(&worker, link));
+    let Some(session) = login.await else {
+        return;
+    };
+    let mut session = Box::new(session);
+    let end = poll_fn(|cx| poll(&mut session, cx)).await;
+    let end = Box::pin(session.finish(end)).await;
+    events::client_out(&end);
+    drop(seat);
+}
+
+/// A panic ends the session that has it, and no other.
+fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
+    catch_unwind(AssertUnwindSafe(|| session.poll(cx))).unwrap_or_else(|_| {
+        events::session_panicked();
+        Poll::Ready(Fault::Panic.into())
+    })
+}
+
+/// `None`: the client did not come to stay, or was not let in and knows why.
+async fn login(worker: &Rc<Worker>, mut link: Link) -> Option<Session> {
+    let limit = worker.plan().settings.login_timeout;
+    let entering = enter(worker, &mut link);
+    let entered = if limit.is_zero() {
+        entering.await
+    } else {
+        match timeout(limit, entering).await {
+            Ok(entered) => entered,
+            Err(_) => Err(Fault::LoginTimeout(limit).into()),
+        }
+    };
+    match entered {
+        Ok(Some(entry)) => finish_login(worker, link, entry).await,
+        Ok(None) => None,
+        Err(end) => {
+            refuse(link, end).await;
+            None
+        }
+    }
+}
+
+/// Somebody who may come in, and where to.
+struct Entry {
+    startup: Startup,
+    ahead: Vec<u8>,
+    database: usize,
+    name: Vec<u8>,
+    user: crate::auth::User,
+}
+
+async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Option<Entry>, End> {
+    let (startup, ahead) = match negotiate(link).await.map_err(refused)? {
+        Arrival::Startup(startup, ahead) => (startup, ahead),
+        Arrival::Cancel { pid, key } => {
+            cancel(worker.plan(), pid, &key);
+            return Ok(None);
+        }
+        Arrival::Nothing => return Ok(None),
+    };
+    let plan = worker.plan();
+    admit(plan)?;
+    if startup.replication {
+        return Err(Fault::Replication.into());
+    }
+    let user = String::from_utf8_lossy(&startup.user).into_owned();
+    let asked = startup.database.clone().unwrap_or_else(|| {
+        let mut default = plan.settings.databases.iter();
+        let default = default.find_map(|one| one.default_dbname.clone());
+        default.map_or_else(|| startup.user.clone(), String::into_bytes)
+    });
+    let name = String::from_utf8_lossy(&asked);
+    let Some(at) = find(plan, &name) else {
+        let database = name.into_owned();
+        return Err(Fault::NoSuchDatabase { database }.into());
+    };
+    let found = plan.settings.databases.get(at);
+    let Some(entry) = found.and_then(|database| database.auth.find(&user)) else {
+        return Err(Fault::NoSuchUser { user }.into());
+    };
+    Ok(Some(Entry {
+        startup,
+        ahead,
+        database: at,
+        name: asked,
+        user: entry,
+    }))
+}
+
+fn find(plan: &Plan, name: &str) -> Option<usize> {
+    let database: &Database = plan.database(name)?;
+    let mut databases = plan.settings.databases.iter();
+    databases.position(|one| std::ptr::eq(one, database))
+}
+
+fn admit(plan: &Plan) -> Result<(), Fault> {
+    if plan.is_closed() {
+        return Err(Fault::Draining);
+    }
+    let limit = plan.settings.max_clients;
+    if limit > 0 && plan.clients() > limit {
+        return Err(Fault::TooManyClients { limit });
+    }
+    Ok(())
+}
+
+async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<Session> {
+    let Entry {
+        mut startup,
+        ahead,
+        database,
+        name,
+        user,
+    } = entry;
+    let database = worker.plan().settings.databases.get(database)?;
+    for (key, value) in &database.startup {
+        if startup.parameters.get(key.as_bytes()).is_none() {
+            startup.parameters.set(key.as_bytes(), value.as_bytes());
+        }
+    }
+    let mut preface = Vec::new();
+    if startup.minor > 0 || !startup.extensions.is_empty() {
+        put_negotiate_version(&mut preface, 0, &startup.extensions);
+    }
+    let pool = worker.pool(database, &name, &startup.user, &user);
+    let wishes = Wishes {
+        parameters: startup.parameters,
+        switches: startup.switches,
+        preface,
+        ahead,
+    };
+    let settings = worker.session_settings(database);
+    match welcome(worker.shared(), &settings, &pool, wishes, link).await {
+        Ok(session) => {
+            events::client_in(&name, &startup.user);
+            Some(session)
+        }
+        Err((link, end)) => {
+            refuse(link, end).await;
+            None
+        }
+    }
+}
+
+fn refused(error: handshake::Error) -> End {
+    match error {
+        handshake::Error::Refused(why) => Fault::Startup(why).into(),
+        handshake::Error::Twice(what) => Fault::StartupOrder(what).into(),
+        handshake::Error::DirectTls => Fault::StartupOrder("TLS without a request for it").into(),
+        handshake::Error::Broken(error) => End::Client(error),
+    }
+}
+
+/// Tells a client why it does not get in.
+async fn refuse(mut link: Link, end: End) {
+    let End::Fault(fault) = &end else {
+        return;
+    };
+    events::client_refused(fault);
+    let mut reply = Vec::new();
+    fault.put(&mut reply, Severity::Fatal);
+    poll_fn(|cx| {
+        link.send(cx, &reply).ok();
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// No answer, whatever comes of it.
+fn cancel(plan: &Arc<Plan>, pid: i32, key: &[u8]) {
+    if let Some(place) = plan.cancels.find(pid, key) {
+        plan.tell(place.worker, Mail::Cancel(place.session));
+    }
+}

@@ -1,0 +1,170 @@
+//! What all workers share: settings, counts, and the way from one to another.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::{Database, Settings, worker::Mail};
+use crate::backend::Parcel;
+use crate::pool::{self, Exchange, Key, Post};
+use crate::session::CancelKeys;
+
+/// What all workers share.
+pub struct Plan {
+    pub settings: Settings,
+    pub cancels: Arc<CancelKeys>,
+    pub statements: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
+    clients: Arc<[AtomicUsize]>,
+    mail: Arc<Mailboxes>,
+    exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
+    /// Connections to each backend, of all pools.
+    seats: Mutex<HashMap<String, Arc<AtomicUsize>>>,
+    closed: AtomicBool,
+}
+
+impl Plan {
+    /// Also gives each worker's inbox.
+    pub fn new(settings: Settings) -> (Self, Vec<UnboundedReceiver<Mail>>) {
+        let workers = settings.workers.max(1);
+        let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let plan = Self {
+            settings,
+            cancels: Arc::default(),
+            statements: Arc::default(),
+            connections: Arc::default(),
+            clients: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            mail: Arc::new(Mailboxes(boxes)),
+            exchanges: Mutex::default(),
+            seats: Mutex::default(),
+            closed: AtomicBool::new(false),
+        };
+        (plan, inboxes)
+    }
+
+    /// The entry for a database's name: its own, else `"*"`.
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        let databases = &self.settings.databases;
+        let named = |database: &&Database| database.name.as_deref() == Some(name);
+        let any = |database: &&Database| database.name.is_none();
+        databases.iter().find(named).or(databases.iter().find(any))
+    }
+
+    /// What the workers' pools of this key share.
+    pub fn exchange(&self, key: &Key, settings: &pool::Settings) -> Arc<Exchange> {
+        let mut exchanges = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let exchange = exchanges.entry(key.clone()).or_insert_with(|| {
+            let seats = {
+                let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(seats.entry(key.backend.clone()).or_default())
+            };
+            Arc::new(Exchange::new(
+                settings.pool_size,
+                settings.min_pool_size,
+                self.clients.len(),
+                Arc::clone(&self.connections),
+                seats,
+                Arc::clone(&self.mail) as Arc<dyn Post>,
+            ))
+        });
+        Arc::clone(exchange)
+    }
+
+    /// A place for a new client, on the worker with the fewest.
+    pub fn seat(&self) -> ClientSeat {
+        let counts = self.clients.iter().enumerate();
+        let fewest = counts.min_by_key(|(_, count)| count.load(Ordering::Relaxed));
+        let worker = fewest.map_or(0, |(worker, _)| worker);
+        ClientSeat::take(&self.clients, worker)
+    }
+
+    pub fn clients(&self) -> usize {
+        let counts = self.clients.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    pub fn hand_over(&self, stream: std::net::TcpStream, seat: ClientSeat) {
+        self.mail.send(seat.worker, Mail::Client(stream, seat));
+    }
+
+    pub fn tell(&self, worker: usize, mail: Mail) {
+        self.mail.send(worker, mail);
+    }
+
+    pub fn tell_all(&self, mail: impl Fn() -> Mail) {
+        for worker in 0..self.clients.len() {
+            self.mail.send(worker, mail());
+        }
+    }
+
+    pub fn close_the_door(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+/// The ways to the workers.
+struct Mailboxes(Vec<UnboundedSender<Mail>>);
+
+impl Mailboxes {
+    fn send(&self, worker: usize, mail: Mail) {
+        if let Some(mailbox) = self.0.get(worker) {
+            // A worker that is gone has no use for mail.
+            mailbox.send(mail).ok();
+        }
+    }
+}
+
+impl Post for Mailboxes {
+    fn ask(&self, worker: usize, key: &Key, by: usize) {
+        let key = key.clone();
+        self.send(worker, Mail::Ask { key, by });
+    }
+
+    fn give(&self, worker: usize, key: &Key, parcel: Option<Parcel>) {
+        let (key, parcel) = (key.clone(), parcel.map(Box::new));
+        self.send(worker, Mail::Give { key, parcel });
+    }
+}
+
+/// A client's place on a worker; dropping it frees the place.
+pub struct ClientSeat {
+    clients: Arc<[AtomicUsize]>,
+    worker: usize,
+}
+
+impl ClientSeat {
+    fn take(clients: &Arc<[AtomicUsize]>, worker: usize) -> Self {
+        if let Some(count) = clients.get(worker) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Self {
+            clients: Arc::clone(clients),
+            worker,
+        }
+    }
+
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+}
+
+impl Drop for ClientSeat {
+    fn drop(&mut self) {
+        if let Some(count) = self.clients.get(self.worker) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A thread, its runtime, its clients and its pools.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::TcpListener,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, LocalOptions},
+    sync::mpsc::UnboundedReceiver,
+    task::spawn_local,
+};
+
+use super::{
+    Database, accept, client,
+    plan::{ClientSeat, Plan},
+};
+use crate::auth::User;
+use crate::backend::{Login, Parcel, Target};
+use crate::net::{Link, Stream};
+use crate::pool::{Key, Pool};
+use crate::session::{self, SessionId, Shared, Signal};
+use crate::telemetry::Clock;
+
+/// How often what is due by the clock is looked after.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What one thread tells another.
+pub enum Mail {
+    /// A client to serve.
+    Client(std::net::TcpStream, ClientSeat),
+    /// A client asked to cancel what this session runs.
+    Cancel(SessionId),
+    /// Worker `by` lacks a connection of this key.
+    Ask { key: Key, by: usize },
+    /// A share of the pool, perhaps with its connection.
+    Give {
+        key: Key,
+        parcel: Option<Box<Parcel>>,
+    },
+    /// Sessions are to leave when they are idle.
+    Drain,
+    /// Sessions are to leave now.
+    Terminate,
+    /// The worker ends.
+    Stop,
+}
+
+/// One worker, on its own thread.
+pub struct Worker {
+    plan: Arc<Plan>,
+    shared: Rc<Shared>,
+    pools: RefCell<HashMap<Key, Rc<Pool>>>,
+    /// Each database's session settings, by its entry's name.
+    sessions: HashMap<String, Rc<session::Settings>>,
+}
+
+/// Runs a worker until it is told to stop.
+pub fn run(
+    index: usize,
+    plan: Arc<Plan>,
+    inbox: UnboundedReceiver<Mail>,
+    listeners: Vec<TcpListener>,
+) {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default());
+    match runtime {
+        Ok(runtime) => runtime.block_on(work(index, plan, inbox, listeners)),
+        Err(error) => tracing::error!("worker {index} cannot start: {error}"),
+    }
+}
+
+async fn work(
+    index: usize,
+    plan: Arc<Plan>,
+    mut inbox: UnboundedReceiver<Mail>,
+    listeners: Vec<TcpListener>,
+) {
+    let worker = Rc::new(Worker::new(index, plan));
+    spawn_local(tick(Rc::clone(&worker)));
+    for listener in listeners {
+        let plan = Arc::clone(&worker.plan);
+        spawn_local(accept::accept(listener, plan, Rc::clone(&worker)));
+    }
+    while let Some(mail) = inbox.recv().await {
+        match mail {
+            Mail::Client(stream, seat) => match TcpStream::from_std(stream) {
+                Ok(stream) => worker.serve(stream, seat),
+                Err(error) => tracing::warn!("cannot take a client over: {error}"),
+            },
+            Mail::Cancel(session) => worker.shared.sessions.signal(session, Signal::Cancel),
+            Mail::Ask { key, by } => worker.with_pool(&key, |pool| pool.asked(by)),
+            Mail::Give { key, parcel } => {
+                worker.with_pool(&key, |pool| pool.receive(parcel.map(|parcel| *parcel)));
+            }
+            Mail::Drain => worker.signal_all(Signal::Drain),
+            Mail::Terminate => worker.signal_all(Signal::Terminate),
+            Mail::Stop => return,
+        }
+    }
+}
+
+impl Worker {
+    fn new(index: usize, plan: Arc<Plan>) -> Self {
+        let clock = Rc::new(Clock::new(Instant::now()));
+        let (statements, cancels) = (Arc::clone(&plan.statements), Arc::clone(&plan.cancels));
+        let shared = Rc::new(Shared::new(index, clock, statements, cancels));
+        let databases = plan.settings.databases.iter();
+        let sessions = databases
+            .map(|database| (entry(database), Rc::new(database.session.clone())))
+            .collect();
+        Self {
+            plan,
+            shared,
+            pools: RefCell::default(),
+            sessions,
+        }
+    }
+
+    pub fn index(&self) -> usize {
+        self.shared.worker
+    }
+
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    /// The session settings of a database.
+    pub fn session_settings(&self, database: &Database) -> Rc<session::Settings> {
+        let settings = self.sessions.get(&entry(database)).map(Rc::clone);
+        settings.unwrap_or_else(|| Rc::new(database.session.clone()))
+    }
+
+    /// Serves a client on this thread.
+    pub fn serve(self: &Rc<Self>, stream: TcpStream, seat: ClientSeat) {
+        let link = Link::new(Stream::Tcp(stream));
+        spawn_local(client::serve(Rc::clone(self), link, seat));
+    }
+
+    /// The pool for a client of `database` that logged in as `user`.
+    pub fn pool(&self, database: &Database, name: &[u8], user: &[u8], entry_of: &User) -> Rc<Pool> {
+        let upstream = entry_of.upstream_user.as_deref().map(str::as_bytes);
+        let dbname = database.dbname.as_deref().map(str::as_bytes);
+        let backend = database.backends.first();
+        let key = Key {
+            entry: entry(database),
+            backend: backend
+                .map(|one| one.address.to_string())
+                .unwrap_or_default(),
+            database: dbname.unwrap_or(name).to_owned(),
+            user: upstream.unwrap_or(user).to_owned(),
+        };
+        if let Some(pool) = self.pools.borrow().get(&key) {
+            return Rc::clone(pool);
+        }
+        let pool = self.open(database, &key, entry_of);
+        self.pools.borrow_mut().insert(key, Rc::clone(&pool));
+        pool
+    }
+
+    fn open(&self, database: &Database, key: &Key, user: &User) -> Rc<Pool> {
+        // The configuration gives every database a backend.
+        let address = database.backends.first().map(|one| one.address.clone());
+        let target = Target {
+            address: address.unwrap_or_else(crate::topology::Address::nowhere),
+            settings: database.backend.clone(),
+        };
+        let password = user.upstream_password.clone();
+        let login = Login::new(key.user.clone(), key.database.clone(), password);
+        Pool::new(
+            key.clone(),
+            Rc::new(target),
+            Rc::new(login),
+            database.pool.clone(),
+            self.plan.exchange(key, &database.pool),
+            self.index(),
+            Rc::clone(&self.shared.clock),
+        )
+    }
+
+    /// The pool of a key that another worker speaks of; made here if it is not yet.
+    fn with_pool(&self, key: &Key, act: impl FnOnce(&Rc<Pool>)) {
+        let known = self.pools.borrow().get(key).map(Rc::clone);
+        let pool = known.or_else(|| {
+            let named = |database: &&Database| entry(database) == key.entry;
+            let database = self.plan.settings.databases.iter().find(named)?;
+            let mut users = database.auth.users.values().chain(&database.auth.everyone);
+            let same =
+                |user: &&User| user.upstream_user.as_deref().map(str::as_bytes) == Some(&key.user);
+            let user = users.find(same).cloned().unwrap_or_default();
+            let pool = self.open(database, key, &user);
+            self.pools
+                .borrow_mut()
+                .insert(key.clone(), Rc::clone(&pool));
+            Some(pool)
+        });
+        if let Some(pool) = pool {
+            act(&pool);
+        }
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.shared.sessions.each(|handle| handle.signal(signal));
+    }
+}
+
+/// What names a database's entry.
+fn entry(database: &Database) -> String {
+    database.name.clone().unwrap_or_else(|| "*".to_owned())
+}
+
+/// Moves the coarse clock on and looks after what is due by it.
+async fn tick(worker: Rc<Worker>) {
+    let limited = worker
+        .sessions
+        .values()
+        .any(|settings| settings.has_limits());
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        worker.shared.clock.set(now);
+        let pools: Vec<Rc<Pool>> = worker.pools.borrow().values().map(Rc::clone).collect();
+        for pool in pools {
+            pool.tick(now);
+        }
+        if limited {
+            worker.shared.sessions.each(|handle| handle.check(now));
+        }
+    }
+}

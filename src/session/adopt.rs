@@ -1,0 +1,212 @@
+//! Makes a leased connection look like this client's own.
+//!
+//! The settings that it lacks go ahead of the request in the same write: a BEGIN, one SELECT of
+//! `set_config` calls and a COMMIT, as Bind and Execute of statements of ours and without a Sync.
+//! They are committed before the request begins; an error in them makes the backend skip
+//! everything up to a Sync, a simple Query too, so no request ever runs without its settings.
+
+use std::sync::Arc;
+
+use super::{
+    ledger::{Ledger, Reply, Role},
+    prepared::{Registry, Scope},
+};
+use crate::{
+    backend::{Connection, Statement},
+    protocol::{Parameters, frontend},
+};
+
+/// Not the session's own default: the guard must not meet a SERIALIZABLE or READ ONLY one.
+const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+const COMMIT: &[u8] = b"COMMIT";
+
+/// A setting to be made; `None` takes it back to what the server would have at start-up.
+type Setting<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Writes what makes `connection` wear `wanted`, and notes the replies that are ours.
+/// Nothing is written when it wears that already.
+pub fn adopt(
+    connection: &mut Connection,
+    wanted: &Arc<Parameters>,
+    registry: &mut Registry,
+    scope: Scope,
+    ledger: &mut Ledger,
+    out: &mut Vec<u8>,
+) {
+    let worn = Arc::clone(&connection.memory.wearing);
+    if fits(&worn, wanted) {
+        return;
+    }
+    let settings = difference(&worn, wanted);
+    if !settings.is_empty() {
+        let mut guard = Guard {
+            connection,
+            registry,
+            scope,
+            ledger,
+            out,
+        };
+        guard.run(BEGIN, &[]);
+        let (text, values) = assignment(&settings);
+        guard.run(&text, &values);
+        guard.run(COMMIT, &[]);
+    }
+    connection.memory.wearing = Arc::clone(wanted);
+}
+
+/// Whether a connection that wears `worn` needs nothing to look like `wanted`.
+#[inline]
+pub fn fits(worn: &Arc<Parameters>, wanted: &Arc<Parameters>) -> bool {
+    Arc::ptr_eq(worn, wanted) || worn == wanted
+}
+
+/// What has to be set and what taken back, in an order in which one does not hinder the next:
+/// identities off first and on last, then what could stop or garble the rest.
+fn difference<'a>(worn: &'a Parameters, wanted: &'a Parameters) -> Vec<Setting<'a>> {
+    let gone = worn.iter().filter(|(name, _)| wanted.get(name).is_none());
+    let gone = gone.map(|(name, _)| (name, None));
+    let new = wanted
+        .iter()
+        .filter(|(name, value)| worn.get(name) != Some(value));
+    let new = new.map(|(name, value)| (name, Some(value)));
+    let mut settings: Vec<Setting<'_>> = Vec::new();
+    for (name, value) in gone.chain(new) {
+        if value.is_some() && is_identity(name) && worn.get(name).is_some() {
+            settings.push((name, None));
+        }
+        settings.push((name, value));
+    }
+    settings.sort_by_key(|(name, value)| rank(name, value.is_some()));
+    settings
+}
+
+fn is_identity(name: &[u8]) -> bool {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    is(b"role") || is(b"session_authorization")
+}
+
+fn rank(name: &[u8], on: bool) -> u8 {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    match on {
+        false if is(b"role") => 0,
+        false if is(b"session_authorization") => 1,
+        true if is(b"session_authorization") => 5,
+        true if is(b"role") => 6,
+        _ if is(b"statement_timeout") => 2,
+        _ if is(b"client_encoding") => 3,
+        _ => 4,
+    }
+}
+
+type Values<'a> = Vec<Option<&'a [u8]>>;
+
+/// One SELECT that makes all settings, and its parameters.
+fn assignment<'a>(settings: &[Setting<'a>]) -> (Vec<u8>, Values<'a>) {
+    let mut text = String::from("SELECT ");
+    let mut values = Vec::with_capacity(2 * settings.len());
+    for (at, (name, value)) in settings.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        let (first, second) = (2 * at + 1, 2 * at + 2);
+        text.push_str(&format!(
+            "{comma}pg_catalog.set_config(${first}, ${second}, false)"
+        ));
+        values.extend([Some(*name), *value]);
+    }
+    (text.into_bytes(), values)
+}
+
+struct Guard<'a> {
+    connection: &'a mut Connection,
+    registry: &'a mut Registry,
+    scope: Scope,
+    ledger: &'a mut Ledger,
+    out: &'a mut Vec<u8>,
+}
+
+impl Guard<'_> {
+    fn run(&mut self, text: &[u8], values: &[Option<&[u8]>]) {
+        let statement = self
+            .registry
+            .statement(self.scope, &frontend::parse_rest(text));
+        supply(
+            self.connection,
+            &statement,
+            self.ledger,
+            self.out,
+            Role::Guards,
+        );
+        frontend::put_bind_text(self.out, &statement.name, values);
+        self.ledger.owe(Reply::Bind, Role::Guards);
+        frontend::put_execute(self.out);
+        self.ledger.owe(Reply::Execute, Role::Guards);
+    }
+}
+
+/// Writes a Parse of `statement` unless the connection has it.
+pub fn supply(
+    connection: &mut Connection,
+    statement: &Arc<Statement>,
+    ledger: &mut Ledger,
+    out: &mut Vec<u8>,
+    role: Role,
+) {
+    if !connection.memory.has(statement.id) {
+        frontend::put_parse(out, &statement.name, &statement.rest);
+        ledger.owe(Reply::Parse, role);
+        connection.memory.add(statement);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(pairs: &[(&str, &str)]) -> Parameters {
+        let mut parameters = Parameters::default();
+        for (name, value) in pairs {
+            parameters.set(name.as_bytes(), value.as_bytes());
+        }
+        parameters
+    }
+
+    #[test]
+    fn only_what_differs_is_set_and_what_is_not_wanted_is_taken_back() {
+        let worn = parameters(&[("a", "1"), ("b", "2"), ("c", "3")]);
+        let wanted = parameters(&[("b", "2"), ("c", "4"), ("d", "5")]);
+        let settings = difference(&worn, &wanted);
+        let expected: [Setting<'_>; 3] = [(b"a", None), (b"c", Some(b"4")), (b"d", Some(b"5"))];
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn identities_go_off_first_and_on_last() {
+        let worn = parameters(&[("role", "x"), ("application_name", "a")]);
+        let wanted = parameters(&[
+            ("role", "y"),
+            ("client_encoding", "LATIN1"),
+            ("work_mem", "1MB"),
+        ]);
+        let names: Vec<_> = difference(&worn, &wanted)
+            .iter()
+            .map(|(name, value)| (*name, value.is_some()))
+            .collect();
+        let expected: [(&[u8], bool); 5] = [
+            (b"role", false),
+            (b"client_encoding", true),
+            (b"application_name", false),
+            (b"work_mem", true),
+            (b"role", true),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn settings_are_parameters_and_never_part_of_the_text() {
+        let (text, values) = assignment(&[(b"a'b", Some(b"v'; drop")), (b"c", None)]);
+        assert_eq!(
+            text,
+            b"SELECT pg_catalog.set_config($1, $2, false), pg_catalog.set_config($3, $4, false)"
+        );
+        assert_eq!(values.len(), 4);
+    }
+}

@@ -1,0 +1,207 @@
+//! Why a request fails or a session ends, and what the client may hear of it.
+
+use std::io;
+
+use crate::{
+    pool::{Pool, Refusal},
+    protocol::{
+        SqlState,
+        notice::{Severity, put_error, put_error_as_fatal},
+        startup,
+    },
+};
+
+/// An error of ours that the client is told.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("ambassador: database \"{database}\", backend {backend}: {refusal}")]
+    NoConnection {
+        database: String,
+        backend: String,
+        refusal: Refusal,
+    },
+    #[error(
+        "ambassador: database \"{database}\": the connection to backend {backend} was lost: {why}"
+    )]
+    BackendLost {
+        database: String,
+        backend: String,
+        why: String,
+        pinned: bool,
+    },
+    #[error(
+        "ambassador: database \"{database}\": a setting of this session cannot be made on backend {backend}: {why}"
+    )]
+    Setting {
+        database: String,
+        backend: String,
+        why: String,
+        code: SqlState,
+    },
+    #[error(
+        "ambassador: database \"{database}\": transactions are not supported in statement pooling"
+    )]
+    StatementMode { database: String },
+    #[error("ambassador: a message of {len} bytes is longer than {limit} (max_message_size)")]
+    MessageTooLarge { len: usize, limit: u64 },
+    #[error("ambassador: invalid frontend message")]
+    Protocol,
+    #[error("canceling statement due to user request")]
+    Cancelled,
+    #[error("canceling statement: it ran longer than query_timeout allows")]
+    QueryTimeout,
+    #[error("terminating connection due to idle-in-transaction timeout")]
+    IdleInTransaction,
+    #[error("terminating connection due to idle-session timeout")]
+    ClientIdle,
+    #[error("terminating connection due to administrator command")]
+    Shutdown,
+    #[error("ambassador: the system gives no randomness: {0}")]
+    Randomness(#[source] io::Error),
+    #[error("{0}")]
+    Startup(#[source] startup::Refused),
+    #[error("ambassador: protocol violation during start-up: {0}")]
+    StartupOrder(&'static str),
+    #[error("ambassador: login took longer than {0:?} (login_timeout)")]
+    LoginTimeout(std::time::Duration),
+    #[error("ambassador: sorry, too many clients already ({limit}, max_clients)")]
+    TooManyClients { limit: usize },
+    #[error("password authentication failed for user \"{user}\"")]
+    NoSuchUser { user: String },
+    #[error("ambassador: database \"{database}\" is not configured")]
+    NoSuchDatabase { database: String },
+    #[error("ambassador: replication connections are not supported yet")]
+    Replication,
+    #[error("ambassador: internal error; the session ends, the others go on")]
+    Panic,
+    #[error("the database system is shutting down")]
+    Draining,
+}
+
+impl Fault {
+    pub fn no_connection(pool: &Pool, refusal: Refusal) -> Self {
+        Self::NoConnection {
+            database: database(pool),
+            backend: pool.key().backend.clone(),
+            refusal,
+        }
+    }
+
+    /// The code that the client sees.
+    pub fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::NoConnection { refusal, .. } => refusal_code(refusal),
+            Self::BackendLost { pinned: true, .. } | Self::Shutdown => SqlState::ADMIN_SHUTDOWN,
+            Self::BackendLost { .. } | Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
+            Self::Setting { code, .. } => *code,
+            Self::StatementMode { .. } | Self::Replication => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::Protocol | Self::StartupOrder(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::Cancelled | Self::QueryTimeout => SqlState::QUERY_CANCELED,
+            Self::IdleInTransaction => SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
+            Self::ClientIdle => SqlState::IDLE_SESSION_TIMEOUT,
+            Self::Randomness(_) | Self::Panic => SqlState::INTERNAL_ERROR,
+            Self::Startup(startup::Refused::NoUser) => SqlState::INVALID_AUTHORIZATION,
+            Self::Startup(startup::Refused::Version { .. }) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Startup(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::TooManyClients { .. } => SqlState::TOO_MANY_CONNECTIONS,
+            Self::NoSuchUser { .. } => SqlState::INVALID_PASSWORD,
+            Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
+            Self::Draining => SqlState::CANNOT_CONNECT_NOW,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoConnection { refusal, .. } => refusal_hint(refusal),
+            Self::BackendLost { .. } => Some("Run the transaction again."),
+            Self::StatementMode { .. } => {
+                Some("Set pool_mode = \"transaction\" for this database.")
+            }
+            Self::MessageTooLarge { .. } => Some("Raise max_message_size in [listen]."),
+            Self::TooManyClients { .. } => Some("Raise max_clients in [listen]."),
+            Self::NoSuchDatabase { .. } => Some(
+                "Add [databases.NAME] to the configuration, or [databases.\"*\"] for every name.",
+            ),
+            Self::Setting { .. }
+            | Self::Protocol
+            | Self::Cancelled
+            | Self::QueryTimeout
+            | Self::IdleInTransaction
+            | Self::ClientIdle
+            | Self::Shutdown
+            | Self::Randomness(_)
+            | Self::Startup(_)
+            | Self::StartupOrder(_)
+            | Self::LoginTimeout(_)
+            | Self::NoSuchUser { .. }
+            | Self::Replication
+            | Self::Panic
+            | Self::Draining => None,
+        }
+    }
+
+    /// Appends it as an ErrorResponse.
+    pub fn put(&self, out: &mut Vec<u8>, severity: Severity) {
+        // What the backend itself says of a login goes through as it said it.
+        if let Self::NoConnection {
+            refusal: Refusal::Rejected(error),
+            ..
+        } = self
+            && let crate::backend::ConnectError::Rejected { body, .. } = &**error
+        {
+            put_error_as_fatal(out, body);
+            return;
+        }
+        put_error(
+            out,
+            severity,
+            self.sqlstate(),
+            &self.to_string(),
+            self.hint(),
+        );
+    }
+}
+
+fn refusal_code(refusal: &Refusal) -> SqlState {
+    match refusal {
+        Refusal::TooManyWaiting { .. } | Refusal::Saturated { .. } => {
+            SqlState::TOO_MANY_CONNECTIONS
+        }
+        Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
+        Refusal::Rejected(_) => SqlState::INVALID_AUTHORIZATION,
+    }
+}
+
+fn refusal_hint(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::TooManyWaiting { .. } => Some("Raise max_waiting or pool_size."),
+        Refusal::Saturated { .. } => {
+            Some("Raise pool_size, or look for transactions that are kept open.")
+        }
+        Refusal::Unreachable(_) => Some("Check that the backend runs and can be reached."),
+        Refusal::Rejected(_) => Some("Set upstream_password for the user, or put it into the URL."),
+    }
+}
+
+/// The database's name upstream, for messages.
+pub fn database(pool: &Pool) -> String {
+    String::from_utf8_lossy(&pool.key().database).into_owned()
+}
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    #[error("it said good-bye")]
+    Terminated,
+    #[error("it closed the connection")]
+    Gone,
+    #[error("its connection broke: {0}")]
+    Client(#[source] io::Error),
+    /// The client is told why.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// Half a message went out, so nothing more can be said.
+    #[error("the backend was lost in the middle of a message: {0}")]
+    Cut(String),
+}

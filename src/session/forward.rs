@@ -1,0 +1,295 @@
+//! From the client to the backend.
+
+use std::task::{Context, Poll};
+
+use super::{End, Fault, Io, Phase, Session, ledger::Reply, splice::Splice};
+use crate::protocol::{
+    backend,
+    frame::{self, Header},
+    frontend::Kind,
+    notice::Severity,
+};
+
+/// A frame up to this size is looked at in whole; of a larger one only the beginning is.
+pub(super) const GATHER: usize = 256 * 1024;
+/// What a client may send ahead while its request waits for a connection.
+const HELD: usize = 64 * 1024;
+/// What may lie ready for a client that does not read.
+const UNREAD: usize = 1024 * 1024;
+
+/// What to do with a frame.
+pub(super) enum Step {
+    /// It goes on as it is.
+    Pass,
+    /// It goes nowhere.
+    Drop,
+    /// Something else has been written in its place; so many bytes of it are used up, what is
+    /// missing of it follows as it comes.
+    Replaced(usize),
+    /// More of it must be here first.
+    Gather,
+    /// It must wait for a connection.
+    Wait,
+}
+
+impl Session {
+    /// Reads from the client and sends on. Tells whether anything moved.
+    pub(super) fn forward(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<bool, End> {
+        if self.flow.leaving {
+            return Ok(false);
+        }
+        let resumed = self.collect_lease(cx);
+        if let Some(lease) = &mut self.lease
+            && lease.link.is_backed_up()
+        {
+            // A broken pipe shows where the backend's last words are read.
+            if let Poll::Pending = lease.link.poll_flush(cx) {
+                return Ok(false);
+            }
+        }
+        if self.client.is_backed_up() && self.client.backlog() > UNREAD {
+            return Ok(false);
+        }
+        if resumed {
+            let held = std::mem::take(&mut self.inbox);
+            self.process(cx, &held, &mut io.output)?;
+            return Ok(true);
+        }
+        if self.ticket.is_some() && self.inbox.len() >= HELD {
+            return Ok(false);
+        }
+        let Poll::Ready(read) = self.client.poll_read(cx, &mut io.input) else {
+            return Ok(false);
+        };
+        let input = match read {
+            Ok(0) => return Err(End::Gone),
+            Ok(len) => io.input.get(..len).unwrap_or_default(),
+            Err(error) => return Err(End::Client(error)),
+        };
+        if self.inbox.is_empty() {
+            self.process(cx, input, &mut io.output)?;
+        } else {
+            self.inbox.extend_from_slice(input);
+            if self.ticket.is_none() {
+                let held = std::mem::take(&mut self.inbox);
+                self.process(cx, &held, &mut io.output)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the connection that the request has waited for. True when it need not wait longer.
+    fn collect_lease(&mut self, cx: &mut Context<'_>) -> bool {
+        if std::mem::take(&mut self.flow.resume) {
+            return true;
+        }
+        let Some(ticket) = &self.ticket else {
+            return false;
+        };
+        let Poll::Ready(result) = ticket.poll(cx) else {
+            return false;
+        };
+        self.ticket = None;
+        match result {
+            Ok(lease) => self.lease = Some(lease),
+            Err(refusal) => self.denied = Some(refusal),
+        }
+        true
+    }
+
+    /// Decides on every frame in `input`, sends what goes on in one write, keeps the rest.
+    fn process(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        let mut splice = Splice::new(input, output);
+        let result = self.walk(cx, &mut splice);
+        self.inbox.extend_from_slice(splice.rest());
+        let bytes = splice.finish();
+        if !bytes.is_empty()
+            && let Some(lease) = &mut self.lease
+        {
+            // A broken pipe shows where the backend's last words are read.
+            lease.link.send(cx, bytes).ok();
+        }
+        output.clear();
+        result
+    }
+
+    fn walk(&mut self, cx: &mut Context<'_>, splice: &mut Splice<'_>) -> Result<(), End> {
+        loop {
+            let rest = splice.rest();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if self.flow.sending > 0 {
+                self.go_on(splice, rest.len());
+                continue;
+            }
+            let Some(header) = frame::peek(rest).map_err(|_| Fault::Protocol)? else {
+                return Ok(());
+            };
+            self.check_size(header)?;
+            let seen = rest.get(..header.len).unwrap_or(rest);
+            match self.message(cx, header, seen, splice)? {
+                Step::Pass => {
+                    splice.pass(seen.len());
+                    self.flow.sending = header.len - seen.len();
+                    self.flow.dropping = false;
+                }
+                Step::Drop => {
+                    splice.skip(seen.len());
+                    self.flow.sending = header.len - seen.len();
+                    self.flow.dropping = true;
+                }
+                Step::Replaced(used) => {
+                    splice.skip(used);
+                    self.flow.sending = header.len - used;
+                    self.flow.dropping = false;
+                }
+                Step::Gather | Step::Wait => return Ok(()),
+            }
+            if self.flow.leaving {
+                splice.skip(splice.rest().len());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets the next part of a large frame follow its beginning.
+    fn go_on(&mut self, splice: &mut Splice<'_>, here: usize) {
+        let len = here.min(self.flow.sending);
+        if self.flow.dropping {
+            splice.skip(len);
+        } else {
+            splice.pass(len);
+        }
+        self.flow.sending -= len;
+    }
+
+    fn check_size(&self, header: Header) -> Result<(), End> {
+        let limit = self.settings.max_message_size;
+        if limit > 0 && header.len as u64 > limit + 1 {
+            let len = header.len;
+            return Err(Fault::MessageTooLarge { len, limit }.into());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn message(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
+        let kind = Kind::of(header.tag);
+        if self.flow.refusing {
+            return self.refuse_up_to_sync(cx, kind);
+        }
+        let step = match kind {
+            Kind::Query => self.query(header, seen, splice),
+            Kind::Parse => self.parse(header, seen, splice),
+            Kind::Bind => self.bind(header, seen, splice),
+            Kind::Describe => self.describe(header, seen, splice),
+            Kind::Execute => self.execute(header, seen, splice),
+            Kind::Close => self.close(header, seen, splice),
+            Kind::Sync => self.sync(cx)?,
+            Kind::FunctionCall => self.function_call(splice),
+            Kind::Flush => self.pass_if_leased(),
+            Kind::CopyData => self.pass_if_leased(),
+            Kind::CopyDone | Kind::CopyFail => {
+                self.flow.copying = false;
+                self.pass_if_leased()
+            }
+            Kind::Terminate => {
+                self.flow.leaving = true;
+                Step::Drop
+            }
+            Kind::Authentication | Kind::Unknown => return Err(Fault::Protocol.into()),
+        };
+        match step {
+            Step::Wait if self.denied.is_some() => self.refuse(cx, kind),
+            step => Ok(step),
+        }
+    }
+
+    fn pass_if_leased(&self) -> Step {
+        match self.lease {
+            Some(_) => Step::Pass,
+            // As the server does outside of a COPY.
+            None => Step::Drop,
+        }
+    }
+
+    fn sync(&mut self, cx: &mut Context<'_>) -> Result<Step, End> {
+        if self.lease.is_none() {
+            let mut reply = Vec::new();
+            backend::put_ready(&mut reply, backend::Status::Idle);
+            self.tell(cx, &reply)?;
+            return Ok(Step::Drop);
+        }
+        // The server reads over a Sync in the middle of a COPY's data.
+        if !self.flow.copying {
+            self.ledger.owe(Reply::Sync, super::ledger::Role::Client);
+            self.enter(Phase::Active);
+        }
+        Ok(Step::Pass)
+    }
+
+    /// Answers the request that got no connection with an error of ours. Nothing of it was sent.
+    fn refuse(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
+        let Some(refusal) = self.denied.take() else {
+            return Ok(Step::Drop);
+        };
+        self.enter(Phase::Idle);
+        let fault = Fault::no_connection(&self.pool, refusal);
+        self.refuse_with(cx, kind, &fault)
+    }
+
+    pub(super) fn refuse_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        kind: Kind,
+        fault: &Fault,
+    ) -> Result<Step, End> {
+        let mut reply = Vec::new();
+        fault.put(&mut reply, Severity::Error);
+        match kind {
+            Kind::Query | Kind::FunctionCall | Kind::Sync => {
+                backend::put_ready(&mut reply, backend::Status::Idle);
+            }
+            Kind::Parse
+            | Kind::Bind
+            | Kind::Describe
+            | Kind::Execute
+            | Kind::Close
+            | Kind::Flush
+            | Kind::CopyData
+            | Kind::CopyDone
+            | Kind::CopyFail
+            | Kind::Terminate
+            | Kind::Authentication
+            | Kind::Unknown => self.flow.refusing = true,
+        }
+        self.tell(cx, &reply)?;
+        Ok(Step::Drop)
+    }
+
+    /// As the server after an error: everything up to the Sync is dropped.
+    fn refuse_up_to_sync(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
+        if kind == Kind::Terminate {
+            self.flow.leaving = true;
+        }
+        if kind == Kind::Sync {
+            self.flow.refusing = false;
+            let mut reply = Vec::new();
+            backend::put_ready(&mut reply, backend::Status::Idle);
+            self.tell(cx, &reply)?;
+        }
+        Ok(Step::Drop)
+    }
+}

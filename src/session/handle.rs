@@ -1,0 +1,183 @@
+//! What the rest of a worker can see of a session, and how it reaches it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    task::Waker,
+    time::Instant,
+};
+
+use super::Settings;
+
+/// Names a session on its worker.
+pub type SessionId = u64;
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No request, no transaction.
+    Idle,
+    /// A request waits for a connection.
+    Waiting,
+    /// A request runs.
+    Active,
+    /// In a transaction, with no request under way.
+    InTransaction,
+}
+
+/// What a session is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// The client asked to cancel what runs.
+    Cancel,
+    /// `query_timeout` is over.
+    QueryTimeout,
+    /// `idle_in_transaction_timeout` is over.
+    IdleInTransaction,
+    /// `client_idle_timeout` is over.
+    ClientIdle,
+    /// The ambassador shuts down: leave when idle.
+    Drain,
+    /// Leave now.
+    Terminate,
+}
+
+/// A session's face to its worker.
+#[derive(Debug)]
+pub struct Handle {
+    pub id: SessionId,
+    phase: Cell<Phase>,
+    /// Since when the phase lasts, on the coarse clock.
+    since: Cell<Instant>,
+    signal: Cell<Option<Signal>>,
+    limits: Rc<Settings>,
+    waker: RefCell<Waker>,
+}
+
+impl Handle {
+    pub fn new(id: SessionId, now: Instant, limits: &Rc<Settings>) -> Self {
+        Self {
+            id,
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(now),
+            signal: Cell::new(None),
+            limits: Rc::clone(limits),
+            waker: RefCell::new(Waker::noop().clone()),
+        }
+    }
+
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    pub fn since(&self) -> Instant {
+        self.since.get()
+    }
+
+    #[inline]
+    pub fn enter(&self, phase: Phase, now: Instant) {
+        self.phase.set(phase);
+        self.since.set(now);
+    }
+
+    /// Signals the session if its phase has lasted longer than it may.
+    pub fn check(&self, now: Instant) {
+        let (limit, signal) = match self.phase() {
+            Phase::Idle => (self.limits.client_idle_timeout, Signal::ClientIdle),
+            Phase::Active => (self.limits.query_timeout, Signal::QueryTimeout),
+            Phase::InTransaction => (
+                self.limits.idle_in_transaction_timeout,
+                Signal::IdleInTransaction,
+            ),
+            // acquire_timeout is the pool's.
+            Phase::Waiting => return,
+        };
+        if !limit.is_zero() && now.saturating_duration_since(self.since()) >= limit {
+            self.since.set(now);
+            self.signal(signal);
+        }
+    }
+
+    /// Tells the session something; an earlier signal not yet heeded gives way to a graver one.
+    pub fn signal(&self, signal: Signal) {
+        let grave = |signal: Signal| matches!(signal, Signal::Terminate);
+        if !self.signal.get().is_some_and(grave) {
+            self.signal.set(Some(signal));
+        }
+        self.waker.borrow().wake_by_ref();
+    }
+
+    #[inline]
+    pub(super) fn take_signal(&self) -> Option<Signal> {
+        self.signal.take()
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.borrow_mut().clone_from(waker);
+    }
+}
+
+/// The sessions of one worker.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    all: RefCell<HashMap<SessionId, Rc<Handle>>>,
+    next: Cell<SessionId>,
+}
+
+impl Sessions {
+    pub fn enter(&self, now: Instant, limits: &Rc<Settings>) -> Rc<Handle> {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        let handle = Rc::new(Handle::new(id, now, limits));
+        self.all.borrow_mut().insert(id, Rc::clone(&handle));
+        handle
+    }
+
+    pub fn leave(&self, id: SessionId) {
+        self.all.borrow_mut().remove(&id);
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.borrow().is_empty()
+    }
+
+    pub fn signal(&self, id: SessionId, signal: Signal) {
+        if let Some(handle) = self.all.borrow().get(&id) {
+            handle.signal(signal);
+        }
+    }
+
+    pub fn each(&self, mut visit: impl FnMut(&Handle)) {
+        self.all.borrow().values().for_each(|handle| visit(handle));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn termination_is_not_forgotten_for_a_cancel() {
+        let handle = Handle::new(1, Instant::now(), &Rc::default());
+        handle.signal(Signal::Terminate);
+        handle.signal(Signal::Cancel);
+        assert_eq!(handle.take_signal(), Some(Signal::Terminate));
+        assert_eq!(handle.take_signal(), None);
+    }
+
+    #[test]
+    fn a_session_that_left_is_not_reached() {
+        let sessions = Sessions::default();
+        let handle = sessions.enter(Instant::now(), &Rc::default());
+        sessions.leave(handle.id);
+        sessions.signal(handle.id, Signal::Cancel);
+        assert_eq!(handle.take_signal(), None);
+        assert!(sessions.is_empty());
+    }
+}

@@ -1,0 +1,299 @@
+//! Signals, cancels, lost backends, and the end of a session.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{
+    End, Fault, Keep, Phase, Session, Signal, fault,
+    ledger::{Owed, Role},
+};
+use crate::{
+    backend::{self, Target},
+    pool::Lease,
+    protocol::{
+        SqlState,
+        backend::{Status, put_ready},
+        frontend,
+        notice::{self, Severity},
+    },
+    telemetry::events,
+};
+
+/// The cancels that a session has sent for the connection it holds. The connection is lent to
+/// nobody else until they have ended, or they could hit the next one's query.
+#[derive(Default)]
+pub(super) struct Cancels {
+    under_way: Cell<usize>,
+    kept: RefCell<Option<Lease>>,
+}
+
+impl Cancels {
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.get() > 0
+    }
+
+    /// Gives the connection back when the last cancel has ended.
+    pub fn release_later(&self, lease: Lease) {
+        self.kept.replace(Some(lease));
+    }
+
+    fn send(self: &Rc<Self>, lease: &Lease) {
+        let cancels = Rc::clone(self);
+        let target: Rc<Target> = Rc::clone(lease.pool().target());
+        let (pid, key) = (lease.pid, lease.key.clone());
+        cancels.under_way.set(cancels.under_way.get() + 1);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = backend::cancel(&target, pid, &key).await {
+                events::cancel_failed(&target.address, pid, &error);
+            }
+            cancels.under_way.set(cancels.under_way.get() - 1);
+            if !cancels.is_under_way()
+                && let Some(lease) = cancels.kept.take()
+            {
+                lease.release();
+            }
+        });
+    }
+}
+
+impl Session {
+    /// Acts on what the session is told from outside.
+    #[inline]
+    pub(super) fn heed(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(signal) = self.handle.take_signal() else {
+            return Ok(());
+        };
+        match signal {
+            Signal::Cancel => self.cancel(cx),
+            Signal::QueryTimeout => {
+                self.flow.overdue = true;
+                self.cancel(cx)
+            }
+            Signal::IdleInTransaction => Err(Fault::IdleInTransaction.into()),
+            Signal::ClientIdle if self.is_idle() => Err(Fault::ClientIdle.into()),
+            Signal::ClientIdle => Ok(()),
+            Signal::Drain => {
+                self.flow.draining = true;
+                if self.is_idle() && self.ticket.is_none() {
+                    return Err(Fault::Shutdown.into());
+                }
+                Ok(())
+            }
+            Signal::Terminate => Err(Fault::Shutdown.into()),
+        }
+    }
+
+    fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.ticket.take().is_some() {
+            return self.cancel_waiting(cx);
+        }
+        self.flow.cancel_wanted = !self.ledger.is_empty();
+        self.cancel_when_ours_are_through(cx);
+        Ok(())
+    }
+
+    /// A cancel never touches what we sent ourselves.
+    pub(super) fn cancel_when_ours_are_through(&mut self, _cx: &mut Context<'_>) {
+        let theirs = self
+            .ledger
+            .front()
+            .is_some_and(|owed| owed.role.is_client());
+        if self.flow.cancel_wanted
+            && theirs
+            && let Some(lease) = &self.lease
+        {
+            self.flow.cancel_wanted = false;
+            self.cancels.send(lease);
+        }
+    }
+
+    /// The request has not been sent: it is answered here.
+    fn cancel_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.enter(Phase::Idle);
+        let held = std::mem::take(&mut self.inbox);
+        let fault = match self.flow.overdue {
+            true => Fault::QueryTimeout,
+            false => Fault::Cancelled,
+        };
+        let header = crate::protocol::frame::peek(&held).ok().flatten();
+        let Some(header) = header.filter(|header| header.len <= held.len()) else {
+            self.inbox = held;
+            return Ok(());
+        };
+        self.refuse_with(cx, frontend::Kind::of(header.tag), &fault)?;
+        let rest = held.get(header.len..).unwrap_or_default();
+        self.inbox = rest.to_owned();
+        // What came behind it is looked at next.
+        self.flow.resume = true;
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// The backend is gone, or of no more use. Tells the client and, where nothing of the
+    /// session was lost with it, lives on.
+    pub(super) fn lost(&mut self, cx: &mut Context<'_>, why: &str) -> Result<(), End> {
+        let Some(lease) = self.lease.take() else {
+            return Ok(());
+        };
+        events::connection_lost(&self.pool.key().backend, lease.pid, &why);
+        drop(lease);
+        if self.flow.receiving > 0 && !self.flow.swallowing {
+            return Err(End::Cut(why.to_owned()));
+        }
+        let pinned = self.flow.keep != Keep::No;
+        let fault = Fault::BackendLost {
+            database: fault::database(&self.pool),
+            backend: self.pool.key().backend.clone(),
+            why: why.to_owned(),
+            pinned,
+        };
+        if pinned || self.flow.status != Status::Idle {
+            return Err(fault.into());
+        }
+        let owed = self.ledger.take_all();
+        self.answer_all(cx, owed, &fault)
+    }
+
+    /// Our settings were refused by the backend, so the request did not run.
+    pub(super) fn guard_failed(&mut self, cx: &mut Context<'_>, error: &[u8]) -> Result<(), End> {
+        // Closed: it is in a failed transaction of ours and skips up to a Sync.
+        self.lease = None;
+        let owed = self.ledger.take_all();
+        let fault = Fault::Setting {
+            database: fault::database(&self.pool),
+            backend: self.pool.key().backend.clone(),
+            why: String::from_utf8_lossy(notice::message(error).unwrap_or_default()).into_owned(),
+            code: notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR),
+        };
+        self.answer_all(cx, owed, &fault)
+    }
+
+    /// Answers everything that is owed to the client with this error, each request once.
+    fn answer_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        owed: Vec<Owed>,
+        fault: &Fault,
+    ) -> Result<(), End> {
+        self.undo(owed.iter().filter_map(taken_back).collect());
+        self.reset_flow();
+        let mut reply = Vec::new();
+        let mut failed = false;
+        for owed in owed.iter().filter(|owed| owed.role.is_client()) {
+            if !failed {
+                fault.put(&mut reply, Severity::Error);
+                failed = true;
+            }
+            if owed.reply.ends_ready() {
+                put_ready(&mut reply, Status::Idle);
+                failed = false;
+            }
+        }
+        self.flow.refusing = failed;
+        self.enter(Phase::Idle);
+        self.tell(cx, &reply)
+    }
+
+    /// Nothing is under way any more on either side, but what the client is still sending.
+    fn reset_flow(&mut self) {
+        self.flow.status = Status::Idle;
+        self.flow.receiving = 0;
+        self.flow.swallowing = false;
+        self.flow.copying = false;
+        self.flow.tainted = false;
+        self.flow.dropping = true;
+        self.flow.cancel_wanted = false;
+        self.flow.change = None;
+        self.flow.debris.clear();
+    }
+
+    /// Ends the session: tells the client why, cancels what runs, gives back what is clean.
+    pub async fn finish(mut self, end: End) -> End {
+        if let End::Fault(fault) = &end {
+            let mut reply = Vec::new();
+            fault.put(&mut reply, Severity::Fatal);
+            let sent = std::future::poll_fn(|cx| {
+                let bytes = std::mem::take(&mut reply);
+                if !bytes.is_empty() && self.client.send(cx, &bytes).is_err() {
+                    return Poll::Ready(());
+                }
+                self.client.poll_flush(cx).map(|_| ())
+            });
+            // A client that does not read its own end is not waited for.
+            let limit = std::time::Duration::from_secs(1);
+            tokio::time::timeout(limit, sent).await.ok();
+        }
+        self.let_go();
+        end
+    }
+
+    /// What becomes of the connection when the client has gone.
+    fn let_go(&mut self) {
+        self.ticket = None;
+        let idle = self.is_idle();
+        let running = !self.ledger.is_empty();
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        if running {
+            // Closed, and told to stop: locks go at once, not when the backend next writes.
+            self.cancels.send(lease);
+            self.lease = None;
+            return;
+        }
+        let clean = idle && lease.inbox.is_empty();
+        match self.flow.keep {
+            Keep::No if clean && !self.is_verbatim() => self.give_back(),
+            Keep::No | Keep::Session if self.flow.sending == 0 => self.clean_up(),
+            Keep::No | Keep::Session | Keep::Pinned(_) => self.lease = None,
+        }
+    }
+
+    /// Rolls back and, after session pooling, discards everything before others get it.
+    fn clean_up(&mut self) {
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        let discard = self.is_verbatim();
+        let rollback = self.flow.status != Status::Idle;
+        tokio::task::spawn_local(async move {
+            if let Some(lease) = super::reset::reset(lease, rollback, discard).await {
+                lease.release();
+            }
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let identity = &self.identity;
+        if let Some(home) = identity.home {
+            self.pool.unsettle(home);
+        }
+        let (pid, key) = identity.key;
+        self.shared.cancels.revoke(pid, key);
+        self.shared.sessions.leave(self.handle.id);
+    }
+}
+
+/// What of an entry has to be taken back when it was never answered.
+fn taken_back(owed: &Owed) -> Option<Owed> {
+    let role = match &owed.role {
+        Role::Registers(note) => Role::Registers(Box::new(note.as_ref().clone())),
+        Role::Forgets(name) => Role::Forgets(Box::new(name.as_ref().clone())),
+        Role::RegistersUnnamed => Role::RegistersUnnamed,
+        Role::Client
+        | Role::Changes(_)
+        | Role::Supplies(_)
+        | Role::SuppliesUnnamed
+        | Role::Guards
+        | Role::Ours => return None,
+    };
+    Some(Owed {
+        reply: owed.reply,
+        role,
+    })
+}

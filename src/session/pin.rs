@@ -1,0 +1,123 @@
+//! Why does a session keep its connection beyond the transaction?
+
+use crate::sql::{Reading, Touches};
+
+/// What a session has on its connection that no other connection has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    Setting,
+    AdvisoryLock,
+    TemporaryObject,
+    Listen,
+    HoldCursor,
+    SqlPrepare,
+    Sequence,
+    Library,
+    Seed,
+    Snapshot,
+    Origin,
+    /// A statement too large to be kept here, or sharing is switched off.
+    Statement,
+    /// A start-up value that can only be given to a connection of one's own.
+    Startup,
+    /// A text whose words are hidden.
+    Unclear,
+}
+
+impl Reason {
+    /// As it shows in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Setting => "setting",
+            Self::AdvisoryLock => "advisory_lock",
+            Self::TemporaryObject => "temp",
+            Self::Listen => "listen",
+            Self::HoldCursor => "cursor_hold",
+            Self::SqlPrepare => "prepare",
+            Self::Sequence => "sequence",
+            Self::Library => "load",
+            Self::Seed => "setseed",
+            Self::Snapshot => "snapshot",
+            Self::Origin => "replication_origin",
+            Self::Statement => "statement",
+            Self::Startup => "startup",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+const REASONS: &[(Touches, Reason)] = &[
+    (Touches::SETTING, Reason::Setting),
+    (Touches::ADVISORY_LOCK, Reason::AdvisoryLock),
+    (Touches::TEMP, Reason::TemporaryObject),
+    (Touches::LISTEN, Reason::Listen),
+    (Touches::CURSOR, Reason::HoldCursor),
+    (Touches::PREPARE, Reason::SqlPrepare),
+    (Touches::SEQUENCE_READ, Reason::Sequence),
+    (Touches::LOAD, Reason::Library),
+    (Touches::SEED, Reason::Seed),
+    (Touches::SNAPSHOT, Reason::Snapshot),
+    (Touches::ORIGIN, Reason::Origin),
+    (Touches::UNCLEAR, Reason::Unclear),
+];
+
+/// All of them together; a test holds it to the list.
+const ANY: Touches = Touches::SETTING
+    .and(Touches::ADVISORY_LOCK)
+    .and(Touches::TEMP)
+    .and(Touches::LISTEN)
+    .and(Touches::CURSOR)
+    .and(Touches::PREPARE)
+    .and(Touches::SEQUENCE_READ)
+    .and(Touches::LOAD)
+    .and(Touches::SEED)
+    .and(Touches::SNAPSHOT)
+    .and(Touches::ORIGIN)
+    .and(Touches::UNCLEAR);
+
+/// What may destroy statements that sessions share.
+pub const DESTROYS: Touches = Touches::DISCARD.and(Touches::DEALLOCATE);
+
+/// What may stay behind on the connection once this text has run.
+#[inline]
+pub fn reason(reading: &Reading) -> Option<Reason> {
+    if !reading.touches.any(ANY) {
+        return None;
+    }
+    let mut reasons = REASONS.iter();
+    reasons
+        .find(|(touches, _)| reading.touches.any(*touches))
+        .map(|(_, reason)| *reason)
+}
+
+/// Whether the text must run on the connection whose process id the client was told.
+#[inline]
+pub fn wants_home(reading: &Reading) -> bool {
+    reading.touches.any(Touches::IDENTITY.and(ANY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_all_reasons_is_the_list_s() {
+        let sum = REASONS
+            .iter()
+            .fold(Touches::NONE, |sum, (one, _)| sum | *one);
+        assert_eq!(sum, ANY);
+    }
+
+    #[test]
+    fn a_plain_read_pins_nothing_and_a_session_setting_does() {
+        assert_eq!(reason(&crate::sql::read(b"SELECT 1")), None);
+        assert_eq!(
+            reason(&crate::sql::read(b"SET LOCAL work_mem = '1MB'")),
+            None
+        );
+        assert_eq!(
+            reason(&crate::sql::read(b"SET work_mem = '1MB'")),
+            Some(Reason::Setting)
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Prepared statements: one for all sessions that mean the same, under a name of ours.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    backend::{Statement, StatementId},
+    protocol::{Parameters, frontend},
+    sql,
+};
+
+/// What every name of ours begins with.
+pub const PREFIX: &[u8] = b"_ambassador_";
+
+/// Entries at which the dead ones are first looked for.
+const SWEEP: usize = 1024;
+
+/// The statements that this worker's sessions and connections know.
+pub struct Registry {
+    statements: HashMap<Box<[u8]>, Weak<Statement>>,
+    scopes: HashMap<Box<[u8]>, u32>,
+    /// The next number, shared by all workers: connections move.
+    next: Arc<AtomicU64>,
+    sweep_at: usize,
+}
+
+/// What resolves the names in a text: only sessions that agree in it share statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope(u32);
+
+impl Registry {
+    pub fn new(next: Arc<AtomicU64>) -> Self {
+        Self {
+            statements: HashMap::new(),
+            scopes: HashMap::new(),
+            next,
+            sweep_at: SWEEP,
+        }
+    }
+
+    /// The scope of a session with these settings: search_path, role and client_encoding.
+    pub fn scope(&mut self, parameters: &Parameters) -> Scope {
+        let names: [&[u8]; 3] = [b"search_path", b"role", b"client_encoding"];
+        let mut key = Vec::new();
+        for name in names {
+            let value = parameters.get(name);
+            key.push(u8::from(value.is_some()));
+            key.extend_from_slice(value.unwrap_or_default());
+            key.push(0);
+        }
+        let next = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
+        Scope(*self.scopes.entry(key.into()).or_insert(next))
+    }
+
+    /// The statement for a Parse's text and types (`rest`).
+    pub fn statement(&mut self, scope: Scope, rest: &[u8]) -> Arc<Statement> {
+        let mut key = Vec::with_capacity(4 + rest.len());
+        key.extend_from_slice(&scope.0.to_ne_bytes());
+        key.extend_from_slice(rest);
+        if let Some(statement) = self.statements.get(key.as_slice()).and_then(Weak::upgrade) {
+            return statement;
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let statement = Arc::new(Statement {
+            id: StatementId(id),
+            name: [PREFIX, id.to_string().as_bytes()].concat(),
+            rest: rest.to_owned(),
+            reading: sql::read(frontend::text(rest)),
+        });
+        self.statements
+            .insert(key.into(), Arc::downgrade(&statement));
+        if self.statements.len() >= self.sweep_at {
+            self.statements.retain(|_, one| one.strong_count() > 0);
+            self.sweep_at = SWEEP.max(2 * self.statements.len());
+        }
+        statement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(text: &str) -> Vec<u8> {
+        frontend::parse_rest(text.as_bytes())
+    }
+
+    #[test]
+    fn the_same_text_in_the_same_scope_is_one_statement() {
+        let mut registry = Registry::new(Arc::default());
+        let scope = registry.scope(&Parameters::default());
+        let first = registry.statement(scope, &rest("select 1"));
+        assert!(Arc::ptr_eq(
+            &first,
+            &registry.statement(scope, &rest("select 1"))
+        ));
+        assert_ne!(first.id, registry.statement(scope, &rest("select 2")).id);
+    }
+
+    #[test]
+    fn another_search_path_is_another_scope() {
+        let mut registry = Registry::new(Arc::default());
+        let mut other = Parameters::default();
+        other.set(b"search_path", b"");
+        assert_ne!(
+            registry.scope(&Parameters::default()),
+            registry.scope(&other)
+        );
+        other.set(b"application_name", b"x");
+        let named = registry.scope(&other);
+        assert_eq!(named, registry.scope(&other));
+    }
+
+    #[test]
+    fn statements_that_nobody_holds_are_forgotten() {
+        let mut registry = Registry::new(Arc::default());
+        let scope = registry.scope(&Parameters::default());
+        for number in 0..3 * SWEEP {
+            registry.statement(scope, &rest(&format!("select {number}")));
+        }
+        assert!(registry.statements.len() <= SWEEP);
+    }
+}

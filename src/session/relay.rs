@@ -1,0 +1,480 @@
+//! From the backend to the client.
+
+use std::task::{Context, Poll};
+
+use super::{
+    End, Io, Keep, Phase, Session,
+    ledger::{Effect, Owed, Reply, Role},
+    prepared::PREFIX,
+    splice::Splice,
+};
+use crate::{
+    backend::StatementId,
+    net,
+    protocol::{
+        backend::{self, Kind, Status},
+        frame::{self, HEADER, Header},
+        notice,
+    },
+};
+
+/// Of the frames that are looked at in whole, none is longer; a longer error goes on unread.
+const GATHER: usize = net::READ / 2;
+
+/// What to do with a frame.
+enum Step {
+    Pass,
+    Swallow,
+    /// Something else has been written in its place.
+    Replaced,
+    /// More of it must be here first.
+    Gather,
+}
+
+/// Why the backend is of no more use.
+enum Break {
+    /// The session is over too.
+    End(End),
+    /// What the backend said or did.
+    Lost(String),
+    /// Our own settings were refused.
+    Guard(Vec<u8>),
+}
+
+impl From<End> for Break {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+impl Session {
+    /// Reads from the backend and sends on. Tells whether anything moved.
+    pub(super) fn relay(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<bool, End> {
+        if self.client.is_backed_up() {
+            match self.client.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Err(End::Client(error)),
+                // The backend waits for a client that does not read.
+                Poll::Pending => return Ok(false),
+            }
+        }
+        let Some(lease) = &mut self.lease else {
+            return Ok(false);
+        };
+        let held = lease.inbox.len();
+        if io.input.len() < held + GATHER {
+            io.input.resize(held + net::READ, 0);
+        }
+        let room = io.input.get_mut(held..).unwrap_or_default();
+        let Poll::Ready(read) = lease.link.poll_read(cx, room) else {
+            return Ok(false);
+        };
+        let read = match read {
+            Ok(0) => Err("the backend closed the connection".to_owned()),
+            Ok(len) => Ok(len),
+            Err(error) => Err(error.to_string()),
+        };
+        let len = match read {
+            Ok(len) => held + len,
+            Err(why) => return self.lost(cx, &why).map(|()| true),
+        };
+        if held > 0 {
+            if let Some(front) = io.input.get_mut(..held) {
+                front.copy_from_slice(&lease.inbox);
+            }
+            lease.inbox.clear();
+        }
+        let input = io.input.get(..len).unwrap_or_default();
+        let mut splice = Splice::new(input, &mut io.output);
+        let walked = self.walk_replies(&mut splice);
+        if let Some(lease) = &mut self.lease {
+            lease.inbox.extend_from_slice(splice.rest());
+        }
+        let told = if self.flow.leaving {
+            Ok(())
+        } else {
+            self.client.send(cx, splice.finish()).map_err(End::Client)
+        };
+        io.output.clear();
+        match walked {
+            Ok(()) => told?,
+            Err(Break::End(end)) => return Err(end),
+            Err(Break::Lost(why)) => {
+                told?;
+                self.lost(cx, &why)?;
+            }
+            Err(Break::Guard(error)) => {
+                told?;
+                self.guard_failed(cx, &error)?;
+            }
+        }
+        self.settle(cx)?;
+        Ok(true)
+    }
+
+    fn walk_replies(&mut self, splice: &mut Splice<'_>) -> Result<(), Break> {
+        loop {
+            let rest = splice.rest();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if self.flow.receiving > 0 {
+                let len = rest.len().min(self.flow.receiving);
+                if self.flow.swallowing {
+                    splice.skip(len);
+                } else {
+                    splice.pass(len);
+                }
+                self.flow.receiving -= len;
+                continue;
+            }
+            let header = frame::peek(rest)
+                .map_err(|_| Break::Lost("it sent a frame of an impossible length".to_owned()))?;
+            let Some(header) = header else {
+                return Ok(());
+            };
+            let seen = rest.get(..header.len).unwrap_or(rest);
+            let step = self.reply(header, seen, splice)?;
+            match step {
+                Step::Pass => splice.pass(seen.len()),
+                Step::Swallow | Step::Replaced => splice.skip(seen.len()),
+                Step::Gather => return Ok(()),
+            }
+            self.flow.receiving = header.len - seen.len();
+            self.flow.swallowing = !matches!(step, Step::Pass);
+        }
+    }
+
+    #[inline]
+    fn reply(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, Break> {
+        let kind = Kind::of(header.tag);
+        match kind {
+            Kind::DataRow | Kind::CopyData | Kind::ParameterDescription => self.by_front(),
+            Kind::ReadyForQuery => self.ready(header, seen),
+            Kind::CommandComplete => self.complete(header, seen, splice),
+            Kind::ParseComplete => self.done(Reply::Parse),
+            Kind::BindComplete => self.done(Reply::Bind),
+            Kind::CloseComplete => self.done(Reply::Close),
+            Kind::RowDescription | Kind::NoData => match self.ledger.front() {
+                Some(owed) if owed.reply == Reply::Describe => self.done(Reply::Describe),
+                Some(_) | None => self.by_front(),
+            },
+            Kind::EmptyQueryResponse | Kind::PortalSuspended => match self.ledger.front() {
+                Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
+                Some(_) | None => self.by_front(),
+            },
+            Kind::CopyInResponse | Kind::CopyBothResponse => {
+                self.ledger.copy_begins();
+                self.flow.copying = true;
+                self.by_front()
+            }
+            Kind::CopyOutResponse | Kind::CopyDone | Kind::FunctionCallResponse => self.by_front(),
+            Kind::ErrorResponse => self.error(header, seen, splice),
+            Kind::ParameterStatus => Ok(self.status(header, seen)),
+            // Only who listens is told, and who listens is pinned.
+            Kind::NotificationResponse if self.flow.keep == Keep::No => Ok(Step::Swallow),
+            Kind::NotificationResponse => Ok(Step::Pass),
+            Kind::NoticeResponse => Ok(self.notice(header, seen, splice)),
+            Kind::Authentication
+            | Kind::BackendKeyData
+            | Kind::NegotiateProtocolVersion
+            | Kind::Unknown => Err(Break::Lost(
+                "it sent a message that does not belong there".to_owned(),
+            )),
+        }
+    }
+
+    /// Data goes to whoever is being answered.
+    #[inline]
+    fn by_front(&self) -> Result<Step, Break> {
+        match self.ledger.front() {
+            Some(owed) if owed.role.is_client() => Ok(Step::Pass),
+            Some(_) => Ok(Step::Swallow),
+            None => Err(Break::Lost("it answered what nobody asked".to_owned())),
+        }
+    }
+
+    /// The answer to the front message is complete.
+    #[inline]
+    fn done(&mut self, reply: Reply) -> Result<Step, Break> {
+        match self.ledger.settle() {
+            Some(owed) if owed.reply == reply && owed.role.is_client() => Ok(Step::Pass),
+            Some(owed) if owed.reply == reply => Ok(Step::Swallow),
+            Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
+        }
+    }
+
+    fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        if seen.len() < header.len {
+            return Ok(Step::Gather);
+        }
+        let status = Status::of(backend::body(seen))
+            .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
+        self.flow.status = status;
+        match self.ledger.settle() {
+            Some(owed) if owed.reply.ends_ready() && owed.role.is_client() => Ok(Step::Pass),
+            Some(owed) if owed.reply.ends_ready() => Ok(Step::Swallow),
+            Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
+        }
+    }
+
+    fn complete(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, Break> {
+        if !matches!(
+            self.ledger.front(),
+            Some(Owed {
+                role: Role::Changes(_),
+                ..
+            })
+        ) {
+            return match self.ledger.front() {
+                Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
+                Some(_) | None => self.by_front(),
+            };
+        }
+        if seen.len() < header.len {
+            return Ok(Step::Gather);
+        }
+        self.change(splice)
+    }
+
+    /// A command that changes our picture of the session has run.
+    fn change(&mut self, splice: &mut Splice<'_>) -> Result<Step, Break> {
+        let Some(owed) = self.ledger.settle() else {
+            return self.by_front();
+        };
+        let Role::Changes(change) = owed.role else {
+            return self.by_front();
+        };
+        if owed.reply == Reply::Query {
+            self.ledger.owe_front(Reply::Query);
+        }
+        match &change.effect {
+            Effect::None => {}
+            Effect::ForgetStatements => self.names.clear(),
+            Effect::ForgetStatement(name) => {
+                self.names.remove(name);
+            }
+            Effect::DiscardAll | Effect::DeallocateAll => {
+                self.names.clear();
+                if let Some(lease) = &mut self.lease {
+                    lease.memory.forget_statements();
+                }
+            }
+            Effect::ResetAll => {}
+        }
+        if matches!(change.effect, Effect::DiscardAll | Effect::ResetAll)
+            && let Some(lease) = &mut self.lease
+        {
+            lease.memory.wearing = std::sync::Arc::default();
+        }
+        if change.effect == Effect::DiscardAll {
+            self.unpin();
+        }
+        match change.tag {
+            Some(tag) => {
+                backend::put_command_complete(splice.insert(), tag);
+                Ok(Step::Replaced)
+            }
+            None => Ok(Step::Pass),
+        }
+    }
+
+    /// Nothing is left that only this connection has.
+    fn unpin(&mut self) {
+        if matches!(self.flow.keep, Keep::Pinned(_)) {
+            self.flow.keep = Keep::No;
+        }
+    }
+
+    fn error(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, Break> {
+        if seen.len() < header.len && header.len <= GATHER {
+            return Ok(Step::Gather);
+        }
+        let body = backend::body(seen);
+        if notice::is_fatal(body) {
+            let said = notice::message(body).unwrap_or(b"it ended the connection");
+            return Err(Break::Lost(String::from_utf8_lossy(said).into_owned()));
+        }
+        let Some(front) = self.ledger.front() else {
+            return Err(Break::Lost("it reported an error unasked".to_owned()));
+        };
+        if matches!(front.role, Role::Guards) {
+            return Err(Break::Guard(body.to_owned()));
+        }
+        // A command that failed changed nothing: its ReadyForQuery is owed all the same.
+        if front.reply == Reply::Query && !matches!(front.role, Role::Client | Role::Ours) {
+            self.ledger.settle();
+            self.ledger.owe_front(Reply::Query);
+        }
+        let skipped = self.ledger.fail();
+        self.undo(skipped);
+        Ok(self.rename(header, seen, splice))
+    }
+
+    /// The first of these failed and the others were skipped: what they promised is taken back.
+    pub(super) fn undo(&mut self, skipped: Vec<Owed>) {
+        for (at, owed) in skipped.into_iter().enumerate() {
+            let failed = at == 0;
+            match owed.role {
+                Role::Registers(note) => {
+                    let name = note.name;
+                    self.names.remove_if(&name.name, &name.statement);
+                    // Skipped together with the Close before it, the old one is still there.
+                    if failed || !note.again {
+                        self.forget_upstream(name.statement.id);
+                    }
+                }
+                Role::RegistersUnnamed | Role::SuppliesUnnamed => {
+                    if failed {
+                        self.names.forget_unnamed();
+                    }
+                    if let Some(lease) = &mut self.lease {
+                        lease.memory.unnamed = None;
+                    }
+                }
+                Role::Supplies(statement) => self.forget_upstream(statement.id),
+                Role::Forgets(name) => self.names.insert(name.name, name.statement),
+                Role::Client | Role::Changes(_) | Role::Guards | Role::Ours => {}
+            }
+        }
+    }
+
+    fn forget_upstream(&mut self, id: StatementId) {
+        if let Some(lease) = &mut self.lease {
+            lease.memory.remove(id);
+        }
+    }
+
+    /// A message that shows a name of ours shows the client's instead.
+    fn rename(&self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        let whole = seen.len() == header.len;
+        let Some(at) = notice::find(seen, PREFIX).filter(|_| whole) else {
+            return Step::Pass;
+        };
+        let ours = seen.get(at..).unwrap_or_default();
+        let digits = ours.iter().skip(PREFIX.len());
+        let len = PREFIX.len() + digits.take_while(|byte| byte.is_ascii_digit()).count();
+        let ours = ours.get(..len).unwrap_or_default();
+        match self.names.client_name(ours) {
+            Some(theirs) => {
+                notice::put_renamed(splice.insert(), seen, ours, theirs);
+                Step::Replaced
+            }
+            None => Step::Pass,
+        }
+    }
+
+    fn notice(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        if seen.len() < header.len && header.len <= GATHER {
+            return Step::Gather;
+        }
+        match self.ledger.front() {
+            Some(owed) if !owed.role.is_client() => Step::Swallow,
+            Some(_) | None => self.rename(header, seen, splice),
+        }
+    }
+
+    /// A reported setting is told when it differs from what the client was last told, whoever
+    /// caused the report.
+    fn status(&mut self, header: Header, seen: &[u8]) -> Step {
+        if seen.len() < header.len && header.len <= GATHER {
+            return Step::Gather;
+        }
+        let body = seen.get(HEADER..).unwrap_or_default();
+        let Some((name, value)) = backend::parameter_status(body) else {
+            return Step::Pass;
+        };
+        if let Some(lease) = &mut self.lease {
+            lease.statuses.set(name, value);
+        }
+        if self.identity.told.get(name) == Some(value) {
+            return Step::Swallow;
+        }
+        std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
+        Step::Pass
+    }
+
+    /// After a read: gives the connection back when nothing holds it.
+    fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(lease) = &self.lease else {
+            return Ok(());
+        };
+        if !self.ledger.is_empty() {
+            self.cancel_when_ours_are_through(cx);
+            return Ok(());
+        }
+        if !self.is_idle() || !lease.inbox.is_empty() {
+            let outside = self.flow.status == Status::Idle;
+            self.enter(if outside {
+                Phase::Active
+            } else {
+                Phase::InTransaction
+            });
+            return self.leave_if_wished();
+        }
+        self.flow.overdue = false;
+        self.flow.cancel_wanted = false;
+        self.enter(Phase::Idle);
+        if self.flow.keep == Keep::No {
+            self.give_back();
+        }
+        self.leave_if_wished()
+    }
+
+    fn leave_if_wished(&self) -> Result<(), End> {
+        if self.flow.leaving && self.ledger.is_empty() {
+            return Err(End::Terminated);
+        }
+        if self.flow.draining && self.is_idle() {
+            return Err(super::Fault::Shutdown.into());
+        }
+        Ok(())
+    }
+
+    /// Releases a clean connection; one that is not clean is closed.
+    pub(super) fn give_back(&mut self) {
+        let Some(mut lease) = self.lease.take() else {
+            return;
+        };
+        if self.flow.tainted || !self.flow.debris.is_empty() {
+            self.flow.tainted = false;
+            self.flow.debris.clear();
+            return;
+        }
+        if self.identity.home.is_none_or(|home| home.id != lease.id) {
+            self.move_house(&lease);
+        }
+        if self.cancels.is_under_way() {
+            self.cancels.release_later(lease);
+            self.cancels = std::rc::Rc::default();
+            return;
+        }
+        lease.inbox = Vec::new();
+        lease.release();
+    }
+
+    /// Where the home is gone, this connection becomes the new one.
+    fn move_house(&mut self, lease: &crate::pool::Lease) {
+        let living = |home: crate::pool::Home| self.pool.is_alive(home);
+        if self.identity.home.is_some_and(living) {
+            return;
+        }
+        self.identity.home = self.pool.settle_at(lease.id);
+        self.identity.cherished = false;
+    }
+}

@@ -1,0 +1,228 @@
+//! Commands that mean the session and would, sent as they are, hit what sessions share.
+//!
+//! A session without a connection of its own has nothing on any: what DISCARD ALL and
+//! DEALLOCATE would destroy there belongs to others, and RESET would go back to the server's
+//! default instead of the client's start-up value. In their place goes a command that
+//! does no harm and runs in the same states, and the tag is put back.
+
+use super::{
+    Keep, Session,
+    ledger::{Change, Effect},
+};
+use crate::{
+    protocol::backend::Status,
+    sql::{Discard, Kind, Reading, Target, What},
+};
+
+/// Runs everywhere, changes nothing: a shared connection listens to nothing.
+const HARMLESS: &[u8] = b"UNLISTEN *";
+
+/// What is sent in place of a command.
+pub(super) struct Substitute {
+    /// `None`: the command itself.
+    pub text: Option<Vec<u8>>,
+    pub change: Change,
+}
+
+impl Substitute {
+    fn harmless(tag: &'static str, effect: Effect) -> Self {
+        Self {
+            text: Some(HARMLESS.to_owned()),
+            change: Change {
+                tag: Some(tag),
+                effect,
+            },
+        }
+    }
+
+    fn itself(effect: Effect) -> Self {
+        Self {
+            text: None,
+            change: Change { tag: None, effect },
+        }
+    }
+}
+
+impl Session {
+    /// What to send in place of this text; `None`: itself, and nothing is to be noted.
+    #[inline]
+    pub(super) fn substitute(&self, reading: &Reading, text: &[u8]) -> Option<Substitute> {
+        if reading.count != 1 {
+            return None;
+        }
+        match reading.first {
+            Kind::Discard(what) => self.discard(what),
+            Kind::ResetAll => self.reset_all(),
+            Kind::Reset(what) => self.reset(what, text),
+            Kind::Deallocate(target) => self.deallocate(target, text),
+            _ => None,
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.flow.keep == Keep::No
+    }
+
+    fn is_outside(&self) -> bool {
+        self.flow.status == Status::Idle && self.ledger.is_empty()
+    }
+
+    fn discard(&self, what: Discard) -> Option<Substitute> {
+        match (what, self.is_shared(), self.is_outside()) {
+            (Discard::All, true, true) => Some(Substitute::harmless(
+                "DISCARD ALL",
+                Effect::ForgetStatements,
+            )),
+            // In a transaction it fails by itself.
+            (Discard::All, false, true) => Some(Substitute::itself(Effect::DiscardAll)),
+            (Discard::Temp, true, _) => Some(Substitute::harmless("DISCARD TEMP", Effect::None)),
+            (Discard::Sequences, true, _) => {
+                Some(Substitute::harmless("DISCARD SEQUENCES", Effect::None))
+            }
+            (Discard::All | Discard::Temp | Discard::Sequences | Discard::Plans, _, _) => None,
+        }
+    }
+
+    fn reset_all(&self) -> Option<Substitute> {
+        if self.is_shared() {
+            return Some(Substitute::harmless("RESET", Effect::None));
+        }
+        Some(Substitute::itself(Effect::ResetAll))
+    }
+
+    /// RESET of a start-up setting goes back to the client's start-up value.
+    fn reset(&self, what: What, text: &[u8]) -> Option<Substitute> {
+        let name = what.setting(text)?;
+        let value = self.identity.parameters.get(&name)?;
+        let text = if is_identity(&name) {
+            [b"SET ", name.as_slice(), b" TO ", &quoted(value)].concat()
+        } else {
+            [
+                &b"SET "[..],
+                &identifier(&name),
+                b" TO ",
+                &listed(&name, value),
+            ]
+            .concat()
+        };
+        Some(Substitute {
+            text: Some(text),
+            change: Change {
+                tag: Some("RESET"),
+                effect: Effect::None,
+            },
+        })
+    }
+
+    fn deallocate(&self, target: Target, text: &[u8]) -> Option<Substitute> {
+        match target {
+            Target::All if self.is_shared() => Some(Substitute::harmless(
+                "DEALLOCATE ALL",
+                Effect::ForgetStatements,
+            )),
+            Target::All => Some(Substitute::itself(Effect::DeallocateAll)),
+            Target::One(name) => {
+                let name = name.fold(text);
+                self.names.get(&name)?;
+                let effect = Effect::ForgetStatement(name.into());
+                Some(Substitute::harmless("DEALLOCATE", effect))
+            }
+        }
+    }
+}
+
+fn is_identity(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"role") || name.eq_ignore_ascii_case(b"session_authorization")
+}
+
+/// A custom name has dots, and each part is an identifier.
+fn identifier(name: &[u8]) -> Vec<u8> {
+    let quote = |part: &[u8]| {
+        let part = part.iter().flat_map(|&byte| match byte {
+            b'"' => vec![b'"', b'"'],
+            other => vec![other],
+        });
+        [vec![b'"'], part.collect(), vec![b'"']].concat()
+    };
+    let parts: Vec<Vec<u8>> = name.split(|&byte| byte == b'.').map(quote).collect();
+    parts.join(&b'.')
+}
+
+fn quoted(value: &[u8]) -> Vec<u8> {
+    let doubled = value.iter().flat_map(|&byte| match byte {
+        b'\'' => vec![b'\'', b'\''],
+        b'\\' => vec![b'\\', b'\\'],
+        other => vec![other],
+    });
+    [b" E'".to_vec(), doubled.collect(), b"'".to_vec()].concat()
+}
+
+/// SET quotes a single literal for a list-valued setting as one element; in a start-up value the
+/// commas separate. Such a value is set element by element as it was written.
+fn listed(name: &[u8], value: &[u8]) -> Vec<u8> {
+    let lists: [&[u8]; 4] = [
+        b"search_path",
+        b"datestyle",
+        b"temp_tablespaces",
+        b"session_preload_libraries",
+    ];
+    let is_list = lists.iter().any(|list| name.eq_ignore_ascii_case(list));
+    if !is_list || value.is_empty() {
+        return quoted(value);
+    }
+    let elements: Vec<Vec<u8>> = split_list(value).iter().map(|one| quoted(one)).collect();
+    elements.join(&b',')
+}
+
+/// The elements of a list of identifiers as the server's `SplitIdentifierString` reads it.
+fn split_list(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut elements = Vec::new();
+    let mut element = Vec::new();
+    let mut in_quotes = false;
+    let mut quoted = false;
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if in_quotes && bytes.peek() == Some(&b'"') => {
+                bytes.next();
+                element.push(b'"');
+            }
+            b'"' => {
+                in_quotes = !in_quotes;
+                quoted = true;
+            }
+            b',' if !in_quotes => {
+                elements.push(std::mem::take(&mut element));
+                quoted = false;
+            }
+            byte if !in_quotes && byte.is_ascii_whitespace() => {}
+            byte if !in_quotes => element.push(byte.to_ascii_lowercase()),
+            byte => element.push(byte),
+        }
+    }
+    if quoted || !element.is_empty() || elements.is_empty() {
+        elements.push(element);
+    }
+    elements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_names_are_quoted_as_the_server_reads_them() {
+        assert_eq!(quoted(b"it's \\"), b" E'it''s \\\\'");
+        assert_eq!(identifier(b"app.we\"ird"), b"\"app\".\"we\"\"ird\"");
+    }
+
+    #[test]
+    fn a_list_is_set_element_by_element() {
+        assert_eq!(
+            listed(b"search_path", b"Public, \"My, Schema\""),
+            b" E'public', E'My, Schema'"
+        );
+        assert_eq!(listed(b"search_path", b""), b" E''");
+        assert_eq!(listed(b"work_mem", b"1,2"), b" E'1,2'");
+    }
+}

@@ -1,0 +1,291 @@
+//! From a proven identity to a conversation: what a client is told when it gets in.
+
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared,
+    adopt, converse::converse, ledger::Ledger, names::Names, pin,
+};
+use crate::{
+    backend,
+    net::Link,
+    pool::{Home, Key, Lease, Pool, Refusal, Wish},
+    protocol::{
+        Parameters, SqlState,
+        backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
+        frontend, notice,
+    },
+};
+
+/// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
+/// may change.
+const TRUSTED: Duration = Duration::from_secs(30);
+/// Welcomes remembered for one pool.
+const REMEMBERED: usize = 1000;
+
+/// What a client's start-up asks for.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    pub parameters: Parameters,
+    /// `options` that are no settings: only a connection of one's own can have them.
+    pub switches: Option<Vec<u8>>,
+    /// What is to be told before all else.
+    pub preface: Vec<u8>,
+    /// What the client has sent behind its start-up.
+    pub ahead: Vec<u8>,
+}
+
+/// What clients with the same start-up settings are told.
+#[derive(Debug)]
+struct Welcome {
+    parameters: Arc<Parameters>,
+    told: Rc<Parameters>,
+    /// Notices of the start-up, as frames.
+    notices: Vec<u8>,
+    since: Instant,
+}
+
+/// The welcomes that are known.
+#[derive(Debug, Default)]
+pub struct Welcomes {
+    known: HashMap<Key, HashMap<Parameters, Rc<Welcome>>>,
+}
+
+impl Welcomes {
+    fn get(&self, key: &Key, parameters: &Parameters, now: Instant) -> Option<Rc<Welcome>> {
+        let welcome = self.known.get(key)?.get(parameters)?;
+        let fresh = now.saturating_duration_since(welcome.since) < TRUSTED;
+        fresh.then(|| Rc::clone(welcome))
+    }
+
+    /// Remembers it, under the very settings that were worn before if they are the same ones:
+    /// connections that wear them go on fitting.
+    fn put(&mut self, key: &Key, mut welcome: Welcome) -> Rc<Welcome> {
+        let known = self.known.entry(key.clone()).or_default();
+        if let Some(former) = known.get(&*welcome.parameters) {
+            welcome.parameters = Arc::clone(&former.parameters);
+        } else if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        let welcome = Rc::new(welcome);
+        known.insert((*welcome.parameters).clone(), Rc::clone(&welcome));
+        welcome
+    }
+}
+
+/// Lets a client in: finds or asks what it is to be told, and tells it.
+///
+/// # Errors
+/// No connection where one was needed, or the backend refused a start-up value; the client is to
+/// be told. Cancel safe: a dropped call closes what it had.
+pub async fn welcome(
+    shared: &Rc<Shared>,
+    settings: &Rc<Settings>,
+    pool: &Rc<Pool>,
+    wishes: Wishes,
+    client: Link,
+) -> Result<Session, (Link, End)> {
+    let entrance = match enter(shared, pool, &wishes).await {
+        Ok(entrance) => entrance,
+        Err(end) => return Err((client, end)),
+    };
+    let handle = shared.sessions.enter(shared.clock.now(), settings);
+    let place = Place {
+        worker: shared.worker,
+        session: handle.id,
+    };
+    let pid = entrance.pid();
+    let key = match CancelKeys::issue(&shared.cancels, pid, place) {
+        Ok(key) => key,
+        Err(error) => {
+            shared.sessions.leave(handle.id);
+            return Err((client, Fault::Randomness(error).into()));
+        }
+    };
+    let welcome = entrance.welcome;
+    let scope = shared.registry.borrow_mut().scope(&welcome.parameters);
+    let mut reply = wishes.preface;
+    put_authentication_ok(&mut reply);
+    reply.extend_from_slice(&welcome.notices);
+    for (name, value) in welcome.told.iter() {
+        put_parameter_status(&mut reply, name, value);
+    }
+    put_key_data(&mut reply, pid, key);
+    put_ready(&mut reply, crate::protocol::backend::Status::Idle);
+    let mut flow = Flow {
+        resume: !wishes.ahead.is_empty(),
+        ..Flow::default()
+    };
+    if settings.pool_mode == PoolMode::Session {
+        flow.keep = Keep::Session;
+    }
+    if entrance.own.is_some() {
+        flow.keep = Keep::Pinned(pin::Reason::Startup);
+        flow.tainted = true;
+    }
+    let mut session = Session {
+        shared: Rc::clone(shared),
+        settings: Rc::clone(settings),
+        pool: Rc::clone(pool),
+        handle,
+        client,
+        inbox: wishes.ahead,
+        lease: entrance.own,
+        ticket: None,
+        denied: None,
+        ledger: Ledger::default(),
+        names: Names::default(),
+        identity: Identity {
+            parameters: Arc::clone(&welcome.parameters),
+            scope,
+            told: Rc::clone(&welcome.told),
+            home: entrance.home,
+            key: (pid, key),
+            cherished: false,
+        },
+        flow,
+        cancels: Rc::default(),
+    };
+    std::future::poll_fn(|cx| {
+        session.handle.register(cx.waker());
+        // A client that does not take it is found out by the first poll.
+        session.client.send(cx, &reply).ok();
+        std::task::Poll::Ready(())
+    })
+    .await;
+    Ok(session)
+}
+
+/// What a login comes to.
+struct Entrance {
+    welcome: Rc<Welcome>,
+    home: Option<Home>,
+    /// A connection that nobody else can use.
+    own: Option<Lease>,
+}
+
+impl Entrance {
+    fn pid(&self) -> i32 {
+        let own = self.own.as_ref().map(|lease| lease.pid);
+        own.or(self.home.map(|home| home.pid)).unwrap_or_default()
+    }
+}
+
+async fn enter(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
+    if wishes.switches.is_some() {
+        return enter_alone(shared, pool, wishes).await;
+    }
+    let known = {
+        let welcomes = shared.welcomes.borrow();
+        welcomes.get(pool.key(), &wishes.parameters, shared.clock.now())
+    };
+    if let Some(welcome) = known
+        && let Some(home) = pool.settle()
+    {
+        return Ok(Entrance {
+            welcome,
+            home: Some(home),
+            own: None,
+        });
+    }
+    let lease = pool
+        .acquire_async(Wish::default())
+        .await
+        .map_err(|refusal| Fault::no_connection(pool, refusal))?;
+    ask(shared, pool, wishes, lease).await
+}
+
+/// Puts the client's settings on a connection, to see what the backend makes of them.
+async fn ask(
+    shared: &Shared,
+    pool: &Rc<Pool>,
+    wishes: &Wishes,
+    mut lease: Lease,
+) -> Result<Entrance, End> {
+    let parameters = Arc::new(wishes.parameters.clone());
+    let mut commands = Vec::new();
+    {
+        let mut registry = shared.registry.borrow_mut();
+        let scope = registry.scope(&parameters);
+        let mut ledger = Ledger::default();
+        let out = &mut commands;
+        adopt::adopt(
+            &mut lease,
+            &parameters,
+            &mut registry,
+            scope,
+            &mut ledger,
+            out,
+        );
+    }
+    let mut notices = Vec::new();
+    let mut error: Option<Vec<u8>> = None;
+    if !commands.is_empty() {
+        commands.extend_from_slice(frontend::SYNC);
+        let visit = |kind, frame: &[u8]| match kind {
+            Kind::ErrorResponse => error = Some(crate::protocol::backend::body(frame).to_owned()),
+            _ => notices.extend_from_slice(frame),
+        };
+        let talk = converse(&mut lease, &commands, 1, visit).await;
+        talk.map_err(|error| lost(pool, &error))?;
+    }
+    if let Some(body) = error {
+        drop(lease);
+        let code = notice::sqlstate(&body);
+        if code == Some(SqlState::CANT_CHANGE_NOW) {
+            return Box::pin(enter_alone(shared, pool, wishes)).await;
+        }
+        let error = Rc::new(backend::ConnectError::Rejected { code, body });
+        return Err(Fault::no_connection(pool, Refusal::Rejected(error)).into());
+    }
+    let welcome = Welcome {
+        parameters,
+        told: Rc::new(lease.statuses.clone()),
+        notices,
+        since: shared.clock.now(),
+    };
+    let welcome = shared.welcomes.borrow_mut().put(pool.key(), welcome);
+    lease.memory.wearing = Arc::clone(&welcome.parameters);
+    let home = pool.settle_at(lease.id);
+    lease.release();
+    Ok(Entrance {
+        welcome,
+        home,
+        own: None,
+    })
+}
+
+/// Dials a connection with the client's very start-up, for values that cannot be set later.
+async fn enter_alone(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
+    let lease = pool
+        .dial_own(&wishes.parameters, wishes.switches.as_deref())
+        .await
+        .map_err(|refusal| Fault::no_connection(pool, refusal))?;
+    let parameters = Arc::clone(&lease.memory.wearing);
+    let welcome = Welcome {
+        parameters,
+        told: Rc::new(lease.statuses.clone()),
+        notices: Vec::new(),
+        since: shared.clock.now(),
+    };
+    Ok(Entrance {
+        welcome: Rc::new(welcome),
+        home: None,
+        own: Some(lease),
+    })
+}
+
+fn lost(pool: &Pool, error: &std::io::Error) -> End {
+    Fault::BackendLost {
+        database: super::fault::database(pool),
+        backend: pool.key().backend.clone(),
+        why: error.to_string(),
+        pinned: false,
+    }
+    .into()
+}
