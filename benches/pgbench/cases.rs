@@ -1,0 +1,106 @@
+//! Which loads are compared.
+
+/// How pgbench sends its statements (`-M`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// The simple protocol.
+    Simple,
+    /// Parse, Bind, Describe, Execute, Sync each time.
+    Extended,
+    /// Parse once, then Bind, Describe, Execute, Sync of a named statement.
+    Prepared,
+}
+
+impl Mode {
+    /// As `-M` wants it.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Extended => "extended",
+            Self::Prepared => "prepared",
+        }
+    }
+}
+
+/// What is special about a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Clients stay connected.
+    Steady,
+    /// A connection per transaction (`-C`).
+    Reconnect,
+    /// The ambassador may use two workers: throughput, not cost.
+    TwoWorkers,
+}
+
+/// One load, run by every peer in every round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Case {
+    /// How the tables and `--only` call it.
+    pub name: &'static str,
+    /// The protocol.
+    pub mode: Mode,
+    /// pgbench's clients.
+    pub clients: u32,
+    /// What is special about it.
+    pub kind: Kind,
+}
+
+impl Case {
+    /// One client, simple protocol.
+    pub const SIMPLE_1: Self = Self::steady("simple-1", Mode::Simple, 1);
+    /// Twice the pool, simple protocol: the case most bounds are about.
+    pub const SIMPLE_32: Self = Self::steady("simple-32", Mode::Simple, 32);
+    /// Far more clients than connections.
+    pub const SIMPLE_200: Self = Self::steady("simple-200", Mode::Simple, 200);
+    /// Twice the pool, extended protocol.
+    pub const EXTENDED_32: Self = Self::steady("extended-32", Mode::Extended, 32);
+    /// Twice the pool, named statements.
+    pub const PREPARED_32: Self = Self::steady("prepared-32", Mode::Prepared, 32);
+    /// A connection per transaction.
+    pub const CONNECT: Self = Self {
+        name: "connect-8",
+        mode: Mode::Simple,
+        clients: 8,
+        kind: Kind::Reconnect,
+    };
+    /// Throughput with a second worker.
+    pub const TWO_WORKERS: Self = Self {
+        name: "workers2-32",
+        mode: Mode::Simple,
+        clients: 32,
+        kind: Kind::TwoWorkers,
+    };
+
+    /// Every case, in the order of the table.
+    pub const ALL: [Self; 11] = [
+        Self::SIMPLE_1,
+        Self::SIMPLE_32,
+        Self::SIMPLE_200,
+        Self::steady("extended-1", Mode::Extended, 1),
+        Self::EXTENDED_32,
+        Self::steady("extended-200", Mode::Extended, 200),
+        Self::steady("prepared-1", Mode::Prepared, 1),
+        Self::PREPARED_32,
+        Self::steady("prepared-200", Mode::Prepared, 200),
+        Self::CONNECT,
+        Self::TWO_WORKERS,
+    ];
+
+    const fn steady(name: &'static str, mode: Mode, clients: u32) -> Self {
+        Self {
+            name,
+            mode,
+            clients,
+            kind: Kind::Steady,
+        }
+    }
+
+    /// The case with as many clients and the simple protocol.
+    pub fn in_simple(self) -> Option<Self> {
+        let same = |case: &Self| {
+            case.mode == Mode::Simple && case.clients == self.clients && case.kind == self.kind
+        };
+        Self::ALL.into_iter().find(same)
+    }
+}

@@ -1,0 +1,180 @@
+//! One run of pgbench against one peer, and what it cost the peer.
+
+use std::{fs, path::Path, process::Command};
+
+use tempfile::TempDir;
+
+use crate::{
+    cases::{Case, Kind},
+    error::{BenchError, at},
+    machine::{CpuTime, Pinned, last_core},
+    peers::{DATABASE, Ground},
+    service::{Service, finish, wrapped},
+};
+
+/// How much longer than asked a run may take.
+const PATIENCE_SECONDS: u64 = 30;
+/// The share of transactions whose latency is written down: writing costs pgbench time too.
+const SAMPLED: &str = "0.2";
+
+/// What one run showed.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Transactions per second, as pgbench counts them.
+    pub tps: f64,
+    /// Median latency in milliseconds.
+    pub p50: f64,
+    /// 99th percentile of the latency in milliseconds.
+    pub p99: f64,
+    /// Processor microseconds of the proxy per transaction.
+    pub cpu: f64,
+    /// The part of them in user space, if the run was long enough to tell.
+    pub user: Option<f64>,
+}
+
+/// How long a run lasts.
+#[derive(Debug, Clone, Copy)]
+pub enum Length {
+    /// So many seconds.
+    Seconds(u64),
+    /// So many transactions per client.
+    Transactions(u64),
+}
+
+/// Runs a case against a peer and measures it.
+///
+/// # Errors
+/// When pgbench or the peer fails: a client that was cut off fails the run.
+pub fn measure(
+    ground: &Ground,
+    peer: &Service,
+    case: Case,
+    seconds: u64,
+) -> Result<Sample, BenchError> {
+    let latencies = TempDir::new_in(ground.folder()).map_err(at(ground.folder()))?;
+    let pinned = (case.clients == 1).then(|| {
+        // One transaction at a time wanders from core to core, and the figure with it.
+        Pinned::new(
+            ground
+                .postmaster()
+                .into_iter()
+                .chain([peer.pid()])
+                .collect(),
+        )
+    });
+    let mut command = command(ground, peer.port(), case, Length::Seconds(seconds));
+    let prefix = latencies.path().join("tx");
+    command.args(["--log", "--log-prefix"]).arg(prefix);
+    if case.kind != Kind::Reconnect {
+        command.args(["--sampling-rate", SAMPLED]);
+    }
+    if pinned.is_some() {
+        command = on_one_core(&command);
+    }
+    let before = CpuTime::of(peer.pid())?;
+    let said = finish(
+        command,
+        &ground.log("pgbench"),
+        seconds + PATIENCE_SECONDS,
+        ground.stop(),
+    )?;
+    let used = CpuTime::of(peer.pid())?.since(before);
+    drop(pinned);
+    let report = Report::read(&said)?;
+    let (p50, p99) = percentiles(latencies.path())?;
+    let cpu = used.nanoseconds as f64 / 1000.0 / report.transactions as f64;
+    Ok(Sample {
+        tps: report.tps,
+        p50,
+        p99,
+        cpu,
+        user: used.user_share().map(|share| share * cpu),
+    })
+}
+
+/// pgbench -S as the case wants it.
+pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Command {
+    let mut command = ground.pgbench(port);
+    let threads = if case.clients == 1 { "1" } else { "2" };
+    command.args(["-n", "-S", "-M", case.mode.flag(), "-j", threads]);
+    command.args(["-c", &case.clients.to_string()]);
+    match length {
+        Length::Seconds(seconds) => command.args(["-T", &seconds.to_string()]),
+        Length::Transactions(count) => command.args(["-t", &count.to_string()]),
+    };
+    if case.kind == Kind::Reconnect {
+        command.arg("-C");
+    }
+    command.arg(DATABASE);
+    command
+}
+
+/// The same command under taskset.
+fn on_one_core(command: &Command) -> Command {
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-c", &last_core()]);
+    wrapped(taskset, command)
+}
+
+/// What pgbench prints at its end.
+pub struct Report {
+    /// How many it ran.
+    pub transactions: u64,
+    /// How many a second.
+    pub tps: f64,
+}
+
+impl Report {
+    /// Finds the figures in pgbench's output.
+    ///
+    /// # Errors
+    /// When they are not there, or when a transaction failed.
+    pub fn read(said: &str) -> Result<Self, BenchError> {
+        let number = |name| {
+            let rest = said.lines().find_map(|line| line.strip_prefix(name))?;
+            rest.trim_start().split([' ', '/']).next()
+        };
+        let missing = |what| BenchError::Output {
+            what,
+            program: "pgbench",
+        };
+        let transactions = number("number of transactions actually processed:")
+            .and_then(|count| count.parse().ok())
+            .filter(|count| *count > 0);
+        let tps = number("tps =").and_then(|rate| rate.parse().ok());
+        if number("number of failed transactions:").is_some_and(|count| count != "0") {
+            return Err(BenchError::Failed {
+                program: "pgbench".to_owned(),
+                said: "transactions failed".to_owned(),
+            });
+        }
+        Ok(Self {
+            transactions: transactions.ok_or(missing("transactions"))?,
+            tps: tps.ok_or(missing("tps"))?,
+        })
+    }
+}
+
+/// Median and 99th percentile in milliseconds over pgbench's per-transaction logs, whose third
+/// column is the latency in microseconds.
+fn percentiles(folder: &Path) -> Result<(f64, f64), BenchError> {
+    let mut latencies: Vec<u64> = Vec::new();
+    for file in fs::read_dir(folder).map_err(at(folder))? {
+        let path = file.map_err(at(folder))?.path();
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        latencies.extend(text.lines().filter_map(latency));
+    }
+    latencies.sort_unstable();
+    let rank = |percent: usize| {
+        let index = latencies.len().saturating_sub(1) * percent / 100;
+        latencies.get(index).map(|micros| *micros as f64 / 1000.0)
+    };
+    rank(50).zip(rank(99)).ok_or(BenchError::Output {
+        what: "latencies",
+        program: "pgbench",
+    })
+}
+
+fn latency(line: &str) -> Option<u64> {
+    line.split_whitespace().nth(2)?.parse().ok()
+}

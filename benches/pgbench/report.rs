@@ -1,0 +1,262 @@
+//! The figures as tables, for a terminal and for Markdown.
+
+use crate::{
+    bounds::{self, Verdict},
+    cases::{Case, Kind},
+    peers::Peer,
+    results::{CPU, Figure, P50, P99, Results, TPS, USER},
+};
+
+/// Everything to print, in order.
+pub struct Report {
+    head: String,
+    tables: Vec<Table>,
+    notes: Vec<String>,
+    kept: bool,
+}
+
+struct Table {
+    title: &'static str,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Report {
+    /// Puts the tables together.
+    pub fn new(
+        head: String,
+        results: &Results,
+        cases: &[Case],
+        peers: &[Peer],
+        pgbouncer_prepares: bool,
+    ) -> Self {
+        let bounds = bounds::all(results, pgbouncer_prepares);
+        let tables = [
+            loads(results, cases, peers),
+            calls(results),
+            memory(results),
+            verdicts(&bounds),
+        ];
+        let notes = results
+            .reasons()
+            .into_iter()
+            .map(|why| format!("Not run: {why}."));
+        let failures = results
+            .failures
+            .iter()
+            .map(|failure| format!("Failed: {failure}"));
+        Self {
+            head,
+            tables: tables
+                .into_iter()
+                .filter(|table| !table.rows.is_empty())
+                .collect(),
+            notes: notes.chain(failures).collect(),
+            kept: bounds.iter().all(|bound| bound.verdict() == Verdict::Ok),
+        }
+    }
+
+    /// Whether every bound was measured and kept.
+    pub fn kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Columns aligned by spaces.
+    pub fn text(&self) -> String {
+        self.join(Table::text, "")
+    }
+
+    /// Markdown's tables.
+    pub fn markdown(&self) -> String {
+        self.join(Table::markdown, "**")
+    }
+
+    fn join(&self, show: fn(&Table) -> String, strong: &str) -> String {
+        let mut text = format!("{}\n", self.head);
+        for table in &self.tables {
+            text.push_str(&format!(
+                "\n{strong}{}{strong}\n\n{}",
+                table.title,
+                show(table)
+            ));
+        }
+        if !self.notes.is_empty() {
+            text.push('\n');
+        }
+        for note in &self.notes {
+            text.push_str(&format!("{note}\n"));
+        }
+        text
+    }
+}
+
+impl Table {
+    fn text(&self) -> String {
+        let widths = self.widths();
+        let head: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| (*column).to_owned())
+            .collect();
+        let mut text = String::new();
+        for row in std::iter::once(&head).chain(&self.rows) {
+            let cells = row.iter().zip(&widths).enumerate();
+            // Words to the left, figures to the right.
+            let cells = cells.map(|(at, (cell, width))| match at {
+                0 | 1 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let width = |(at, column): (usize, &&str)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            let widest = cells.map(|cell| cell.chars().count()).max();
+            widest.unwrap_or(0).max(column.chars().count())
+        };
+        self.columns.iter().enumerate().map(width).collect()
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = format!("| {} |\n", self.columns.join(" | "));
+        let rules = (0..self.columns.len()).map(|at| if at < 2 { "---" } else { "--:" });
+        text.push_str(&format!("|{}|\n", rules.collect::<Vec<_>>().join("|")));
+        for row in &self.rows {
+            text.push_str(&format!("| {} |\n", row.join(" | ")));
+        }
+        text
+    }
+}
+
+fn loads(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
+    let runs = cases.iter().flat_map(|case| {
+        let peers = peers.iter().map(|peer| (*case, peer.in_case(*case)));
+        peers.filter(|(case, peer)| results.ran(*case, *peer))
+    });
+    Table {
+        title: "pgbench -S: median of the rounds, in brackets the median ratio to PgBouncer in the same round",
+        columns: vec![
+            "case",
+            "proxy",
+            "tps",
+            "p50 ms",
+            "p99 ms",
+            "CPU µs/tx",
+            "of it user",
+            "above C relay",
+        ],
+        rows: runs.map(|(case, peer)| load(results, case, peer)).collect(),
+    }
+}
+
+fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
+    let with_ratio = |figure: Figure, digits: usize| {
+        let Some(absolute) = results.absolute(case, peer, figure) else {
+            return "failed".to_owned();
+        };
+        match results.ratio(case, peer, figure) {
+            Some(ratio) => format!(
+                "{absolute:.digits$} ({ratio:.2}{})",
+                own(results, case, peer)
+            ),
+            None => format!("{absolute:.digits$}"),
+        }
+    };
+    let user = results.absolute(case, peer, USER);
+    let above = results
+        .above_relay(case, peer, CPU)
+        .filter(|_| peer != Peer::Relay);
+    vec![
+        case.name.to_owned(),
+        peer.name().to_owned(),
+        with_ratio(TPS, 0),
+        with_ratio(P50, 3),
+        with_ratio(P99, 3),
+        with_ratio(CPU, 2),
+        user.map_or("–".to_owned(), |micros| format!("{micros:.2}")),
+        above.map_or("–".to_owned(), |micros| format!("{micros:+.2}")),
+    ]
+}
+
+/// Marks a ratio to the peer's own simple protocol.
+fn own(results: &Results, case: Case, peer: Peer) -> &'static str {
+    match results.baseline(case, peer) {
+        Some((base, _)) if base != case => " of its simple",
+        Some(_) | None => "",
+    }
+}
+
+fn calls(results: &Results) -> Table {
+    let row = |(peer, calls): (&Peer, &crate::calls::Calls)| {
+        vec![
+            peer.name().to_owned(),
+            calls.list(),
+            format!("{:.2}", calls.total()),
+            calls.tool().name().to_owned(),
+        ]
+    };
+    Table {
+        title: "System calls per transaction, simple-32",
+        columns: vec!["proxy", "by name", "all", "counted with"],
+        rows: results.calls.iter().map(row).collect(),
+    }
+}
+
+fn memory(results: &Results) -> Table {
+    let row = |(peer, memory): (&Peer, &crate::memory::Memory)| {
+        vec![
+            peer.name().to_owned(),
+            format!("{:.1}", memory.idle / 1024.0),
+            format!("{:.1}", memory.full / 1024.0),
+            format!("{:.2}", memory.per_client()),
+        ]
+    };
+    Table {
+        title: "Resident memory",
+        columns: vec![
+            "proxy",
+            "idle MiB",
+            "with 1000 idle clients MiB",
+            "KiB per client",
+        ],
+        rows: results.memory.iter().map(row).collect(),
+    }
+}
+
+fn verdicts(bounds: &[bounds::Bound]) -> Table {
+    let row = |bound: &bounds::Bound| {
+        vec![
+            bound.promise.clone(),
+            bound.limit(),
+            bound.measured(),
+            bound.verdict().word().to_owned(),
+        ]
+    };
+    Table {
+        title: "The ambassador's bounds",
+        columns: vec!["bound", "limit", "measured", "verdict"],
+        rows: bounds.iter().map(row).collect(),
+    }
+}
+
+/// A run as one line while it goes on.
+pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String {
+    let what = match case.kind {
+        Kind::Reconnect => "connection",
+        Kind::Steady | Kind::TwoWorkers => "transaction",
+    };
+    format!(
+        "{:<13} {:<21} {:>7.0} tps  p50 {:>7.3} ms  p99 {:>7.3} ms  {:>6.2} µs a {what}",
+        case.name,
+        peer.name(),
+        sample.tps,
+        sample.p50,
+        sample.p99,
+        sample.cpu
+    )
+}

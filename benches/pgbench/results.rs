@@ -1,0 +1,123 @@
+//! What was measured, and the ratios that follow from it.
+//! Never mixes rounds: a ratio is taken within one, the median over all.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    calls::Calls,
+    cases::{Case, Mode},
+    load::Sample,
+    memory::Memory,
+    peers::Peer,
+};
+
+/// One figure of a sample.
+pub type Figure = fn(&Sample) -> Option<f64>;
+
+/// Transactions per second.
+pub const TPS: Figure = |sample| Some(sample.tps);
+/// Median latency.
+pub const P50: Figure = |sample| Some(sample.p50);
+/// 99th percentile of the latency.
+pub const P99: Figure = |sample| Some(sample.p99);
+/// Processor time per transaction.
+pub const CPU: Figure = |sample| Some(sample.cpu);
+/// User-space part of it.
+pub const USER: Figure = |sample| sample.user;
+
+/// Everything measured so far.
+#[derive(Default)]
+pub struct Results {
+    /// Per case and peer, one entry a round; `None` is a run that failed.
+    samples: BTreeMap<(Case, Peer), Vec<Option<Sample>>>,
+    /// Why a peer did not run a case.
+    refusals: BTreeMap<(Case, Peer), &'static str>,
+    /// Calls per transaction.
+    pub calls: BTreeMap<Peer, Calls>,
+    /// Resident memory.
+    pub memory: BTreeMap<Peer, Memory>,
+    /// What went wrong, in words.
+    pub failures: Vec<String>,
+}
+
+impl Results {
+    /// Takes a round's run down.
+    pub fn record(&mut self, case: Case, peer: Peer, sample: Option<Sample>) {
+        self.samples.entry((case, peer)).or_default().push(sample);
+    }
+
+    /// Takes down that there is no run, and why.
+    pub fn refuse(&mut self, case: Case, peer: Peer, why: &'static str) {
+        self.refusals.insert((case, peer), why);
+    }
+
+    /// Whether a peer ran a case at all.
+    pub fn ran(&self, case: Case, peer: Peer) -> bool {
+        self.samples.contains_key(&(case, peer))
+    }
+
+    /// Why peers did not run cases, each reason once.
+    pub fn reasons(&self) -> Vec<&'static str> {
+        let mut reasons: Vec<_> = self.refusals.values().copied().collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
+    }
+
+    /// The median of a figure over the rounds.
+    pub fn absolute(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
+        let rounds = self.rounds(case, peer).iter();
+        median(rounds.flatten().filter_map(figure).collect())
+    }
+
+    /// The median of the rounds' ratios to [`Results::baseline`].
+    pub fn ratio(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
+        let base = self.baseline(case, peer)?;
+        self.compare((case, peer), base, figure, |mine, theirs| mine / theirs)
+    }
+
+    /// The median of the rounds' differences to the C relay.
+    pub fn above_relay(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
+        self.compare((case, peer), (case, Peer::Relay), figure, |mine, theirs| {
+            mine - theirs
+        })
+    }
+
+    /// What a run is a ratio to: PgBouncer's in the same round; where that PgBouncer cannot prepare,
+    /// the peer's own run of the simple protocol.
+    pub fn baseline(&self, case: Case, peer: Peer) -> Option<(Case, Peer)> {
+        if self.refusals.contains_key(&(case, Peer::PgBouncer)) && case.mode == Mode::Prepared {
+            return case.in_simple().map(|simple| (simple, peer));
+        }
+        Some((case, Peer::PgBouncer))
+    }
+
+    fn compare(
+        &self,
+        mine: (Case, Peer),
+        theirs: (Case, Peer),
+        figure: Figure,
+        how: fn(f64, f64) -> f64,
+    ) -> Option<f64> {
+        let rounds = self
+            .rounds(mine.0, mine.1)
+            .iter()
+            .zip(self.rounds(theirs.0, theirs.1));
+        let both = rounds.filter_map(|(mine, theirs)| {
+            let mine = figure(mine.as_ref()?)?;
+            Some(how(mine, figure(theirs.as_ref()?)?))
+        });
+        median(both.collect())
+    }
+
+    fn rounds(&self, case: Case, peer: Peer) -> &[Option<Sample>] {
+        self.samples.get(&(case, peer)).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = values.get(values.len() / 2)?;
+    let lower = values.get(values.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
