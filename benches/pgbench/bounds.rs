@@ -4,7 +4,7 @@ use crate::{
     cases::Case,
     memory::CLIENTS,
     peers::Peer,
-    results::{CPU, Results, TPS, USER},
+    results::{CPU, Results, TPS, USER, median},
 };
 
 /// Calls per transaction below which we say "none": a blocked write now and then is no pattern.
@@ -17,7 +17,8 @@ pub struct Bound {
     limit: f64,
     sense: Sense,
     unit: &'static str,
-    measured: Option<f64>,
+    /// One a round, sorted; the median counts.
+    rounds: Vec<f64>,
 }
 
 #[derive(Clone, Copy)]
@@ -49,20 +50,20 @@ impl Verdict {
 }
 
 impl Bound {
-    fn at_most(promise: &str, limit: f64, unit: &'static str, measured: Option<f64>) -> Self {
+    fn at_most(promise: &str, limit: f64, unit: &'static str, rounds: Vec<f64>) -> Self {
         Self {
             promise: promise.to_owned(),
             limit,
             sense: Sense::AtMost,
             unit,
-            measured,
+            rounds,
         }
     }
 
-    fn at_least(promise: &str, limit: f64, unit: &'static str, measured: Option<f64>) -> Self {
+    fn at_least(promise: &str, limit: f64, unit: &'static str, rounds: Vec<f64>) -> Self {
         Self {
             sense: Sense::AtLeast,
-            ..Self::at_most(promise, limit, unit, measured)
+            ..Self::at_most(promise, limit, unit, rounds)
         }
     }
 
@@ -72,7 +73,7 @@ impl Bound {
             Sense::AtMost => measured <= self.limit,
             Sense::AtLeast => measured >= self.limit,
         };
-        match self.measured {
+        match median(&self.rounds) {
             None => Verdict::NotMeasured,
             Some(measured) if kept(measured) => Verdict::Ok,
             Some(_) => Verdict::Missed,
@@ -88,10 +89,14 @@ impl Bound {
         }
     }
 
-    /// "0.914".
+    /// "0.914 (0.901 … 0.930)": the median, and what single rounds showed.
     pub fn measured(&self) -> String {
-        let figure = |measured| format!("{measured:.3}{}", self.unit);
-        self.measured.map_or("–".to_owned(), figure)
+        let (Some(median), [first, .., last]) = (median(&self.rounds), self.rounds.as_slice())
+        else {
+            let only = self.rounds.first();
+            return only.map_or("–".to_owned(), |only| format!("{only:.3}{}", self.unit));
+        };
+        format!("{median:.3}{} ({first:.3} … {last:.3})", self.unit)
     }
 }
 
@@ -105,7 +110,7 @@ pub fn all(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
 }
 
 fn cpu(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
-    let ratio = |case| results.ratio(case, Peer::Ambassador, CPU);
+    let ratio = |case| results.ratios(case, Peer::Ambassador, CPU);
     let above = |case| results.above_relay(case, Peer::Ambassador, CPU);
     let prepared = if pgbouncer_prepares {
         ("CPU per transaction, prepared-32, to PgBouncer", 0.80)
@@ -115,7 +120,7 @@ fn cpu(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
             1.0,
         )
     };
-    let user = results.absolute(Case::SIMPLE_32, Peer::Ambassador, USER);
+    let user = results.values(Case::SIMPLE_32, Peer::Ambassador, USER);
     vec![
         Bound::at_most(
             "CPU per transaction, simple-32, to PgBouncer",
@@ -164,8 +169,8 @@ fn cpu(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
 }
 
 fn throughput(results: &Results) -> Vec<Bound> {
-    let two = results.ratio(Case::TWO_WORKERS, Peer::TwoWorkers, TPS);
-    let connects = results.ratio(Case::CONNECT, Peer::Ambassador, TPS);
+    let two = results.ratios(Case::TWO_WORKERS, Peer::TwoWorkers, TPS);
+    let connects = results.ratios(Case::CONNECT, Peer::Ambassador, TPS);
     vec![
         Bound::at_least(
             "throughput with two workers, 32 clients, to PgBouncer",
@@ -184,8 +189,8 @@ fn throughput(results: &Results) -> Vec<Bound> {
 
 fn calls(results: &Results) -> Vec<Bound> {
     let calls = results.calls.get(&Peer::Ambassador);
-    let of = |name| calls.map(|calls| calls.of(name));
-    let total = calls.map(|calls| calls.total());
+    let of = |name| calls.map(|calls| calls.of(name)).into_iter().collect();
+    let total = calls.map(|calls| calls.total()).into_iter().collect();
     vec![
         Bound::at_most("system calls per transaction, simple-32", 4.3, "", total),
         Bound::at_most("epoll_ctl in the steady state", NONE, "", of("epoll_ctl")),
@@ -195,8 +200,14 @@ fn calls(results: &Results) -> Vec<Bound> {
 
 fn memory(results: &Results) -> Vec<Bound> {
     let memory = results.memory.get(&Peer::Ambassador);
-    let idle = memory.map(|memory| memory.idle / 1024.0);
-    let more = memory.map(|memory| memory.per_client());
+    let idle = memory
+        .map(|memory| memory.idle / 1024.0)
+        .into_iter()
+        .collect();
+    let more = memory
+        .map(|memory| memory.per_client())
+        .into_iter()
+        .collect();
     vec![
         Bound::at_most("resident memory, idle", 8.0, " MiB", idle),
         Bound::at_most(

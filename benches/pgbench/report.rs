@@ -4,7 +4,7 @@ use crate::{
     bounds::{self, Verdict},
     cases::{Case, Kind},
     peers::Peer,
-    results::{CPU, Figure, P50, P99, Results, TPS, USER},
+    results::{CPU, Figure, P50, P99, Results, TPS, USER, median},
 };
 
 /// Everything to print, in order.
@@ -139,7 +139,7 @@ fn loads(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
         peers.filter(|(case, peer)| results.ran(*case, *peer))
     });
     Table {
-        title: "pgbench -S: median of the rounds, in brackets the median ratio to PgBouncer in the same round",
+        title: "pgbench -S: median of the rounds, in brackets the median of the rounds' ratios to PgBouncer (*: to its own simple protocol)",
         columns: vec![
             "case",
             "proxy",
@@ -156,10 +156,11 @@ fn loads(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
 
 fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
     let with_ratio = |figure: Figure, digits: usize| {
-        let Some(absolute) = results.absolute(case, peer, figure) else {
+        let Some(absolute) = median(&results.values(case, peer, figure)) else {
             return "failed".to_owned();
         };
-        match results.ratio(case, peer, figure) {
+        let ratios = results.ratios(case, peer, figure);
+        match median(&ratios).filter(|_| peer != Peer::PgBouncer) {
             Some(ratio) => format!(
                 "{absolute:.digits$} ({ratio:.2}{})",
                 own(results, case, peer)
@@ -167,10 +168,8 @@ fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
             None => format!("{absolute:.digits$}"),
         }
     };
-    let user = results.absolute(case, peer, USER);
-    let above = results
-        .above_relay(case, peer, CPU)
-        .filter(|_| peer != Peer::Relay);
+    let user = median(&results.values(case, peer, USER));
+    let above = median(&results.above_relay(case, peer, CPU)).filter(|_| peer != Peer::Relay);
     vec![
         case.name.to_owned(),
         peer.name().to_owned(),
@@ -186,7 +185,7 @@ fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
 /// Marks a ratio to the peer's own simple protocol.
 fn own(results: &Results, case: Case, peer: Peer) -> &'static str {
     match results.baseline(case, peer) {
-        Some((base, _)) if base != case => " of its simple",
+        Some((base, _)) if base != case => "*",
         Some(_) | None => "",
     }
 }

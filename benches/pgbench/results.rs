@@ -64,23 +64,24 @@ impl Results {
         reasons
     }
 
-    /// The median of a figure over the rounds.
-    pub fn absolute(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
-        let rounds = self.rounds(case, peer).iter();
-        median(rounds.flatten().filter_map(figure).collect())
-    }
-
-    /// The median of the rounds' ratios to [`Results::baseline`].
-    pub fn ratio(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
-        let base = self.baseline(case, peer)?;
+    /// The rounds' ratios to [`Results::baseline`], sorted.
+    pub fn ratios(&self, case: Case, peer: Peer, figure: Figure) -> Vec<f64> {
+        let Some(base) = self.baseline(case, peer) else {
+            return Vec::new();
+        };
         self.compare((case, peer), base, figure, |mine, theirs| mine / theirs)
     }
 
-    /// The median of the rounds' differences to the C relay.
-    pub fn above_relay(&self, case: Case, peer: Peer, figure: Figure) -> Option<f64> {
-        self.compare((case, peer), (case, Peer::Relay), figure, |mine, theirs| {
-            mine - theirs
-        })
+    /// The rounds' differences to the C relay, sorted.
+    pub fn above_relay(&self, case: Case, peer: Peer, figure: Figure) -> Vec<f64> {
+        let relay = (case, Peer::Relay);
+        self.compare((case, peer), relay, figure, |mine, theirs| mine - theirs)
+    }
+
+    /// A figure in each round, sorted.
+    pub fn values(&self, case: Case, peer: Peer, figure: Figure) -> Vec<f64> {
+        let rounds = self.rounds(case, peer).iter();
+        sorted(rounds.flatten().filter_map(figure))
     }
 
     /// What a run is a ratio to: PgBouncer's in the same round; where that PgBouncer cannot prepare,
@@ -98,7 +99,7 @@ impl Results {
         theirs: (Case, Peer),
         figure: Figure,
         how: fn(f64, f64) -> f64,
-    ) -> Option<f64> {
+    ) -> Vec<f64> {
         let rounds = self
             .rounds(mine.0, mine.1)
             .iter()
@@ -107,7 +108,7 @@ impl Results {
             let mine = figure(mine.as_ref()?)?;
             Some(how(mine, figure(theirs.as_ref()?)?))
         });
-        median(both.collect())
+        sorted(both)
     }
 
     fn rounds(&self, case: Case, peer: Peer) -> &[Option<Sample>] {
@@ -115,8 +116,14 @@ impl Results {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The middle of sorted values.
+pub fn median(values: &[f64]) -> Option<f64> {
     let upper = values.get(values.len() / 2)?;
     let lower = values.get(values.len().saturating_sub(1) / 2)?;
     Some(f64::midpoint(*lower, *upper))
