@@ -95,8 +95,7 @@ pub fn measure(
 /// pgbench -S as the case wants it.
 pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Command {
     let mut command = ground.pgbench(port);
-    let threads = if case.clients == 1 { "1" } else { "2" };
-    command.args(["-n", "-S", "-M", case.mode.flag(), "-j", threads]);
+    command.args(["-n", "-S", "-M", case.mode.flag(), "-j", threads(case)]);
     command.args(["-c", &case.clients.to_string()]);
     match length {
         Length::Seconds(seconds) => command.args(["-T", &seconds.to_string()]),
@@ -107,6 +106,15 @@ pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Comman
     }
     command.arg(DATABASE);
     command
+}
+
+/// One thread of pgbench feeds 32 clients with time to spare, and leaves the cores to the others;
+/// at more it would spend its time polling.
+fn threads(case: Case) -> &'static str {
+    match case.kind {
+        Kind::Steady if case.clients <= 32 => "1",
+        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers => "2",
+    }
 }
 
 /// The same command under taskset.

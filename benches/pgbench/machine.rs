@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,6 +110,29 @@ pub fn raise_file_limit() {
         "prlimit",
         &["--pid", &me, &format!("--nofile={hard}:{hard}")],
     );
+}
+
+/// The share of all processor time that the machine spends on whatever runs during one second.
+pub fn busy_share() -> f64 {
+    let (busy_before, all_before) = processor_ticks();
+    thread::sleep(Duration::from_secs(1));
+    let (busy, all) = processor_ticks();
+    busy.saturating_sub(busy_before) as f64 / all.saturating_sub(all_before).max(1) as f64
+}
+
+/// Busy ticks and all ticks since boot: the first line of /proc/stat, where idle and iowait are the
+/// fourth and fifth figures, and guests (ninth on) are counted in the first two already.
+fn processor_ticks() -> (u64, u64) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = field(&stat, "cpu ").unwrap_or_default();
+    let ticks = line
+        .split_whitespace()
+        .take(8)
+        .filter_map(|word| word.parse().ok());
+    let ticks: Vec<u64> = ticks.collect();
+    let all: u64 = ticks.iter().sum();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    (all - idle, all)
 }
 
 /// Processes held on one core while this lives.

@@ -51,7 +51,7 @@ impl Report {
                 .into_iter()
                 .filter(|table| !table.rows.is_empty())
                 .collect(),
-            notes: notes.chain(failures).collect(),
+            notes: notes.chain(noise(results)).chain(failures).collect(),
             kept: bounds.iter().all(|bound| bound.verdict() == Verdict::Ok),
         }
     }
@@ -241,6 +241,15 @@ fn verdicts(bounds: &[bounds::Bound]) -> Table {
         columns: vec!["bound", "limit", "measured", "verdict"],
         rows: bounds.iter().map(row).collect(),
     }
+}
+
+/// A warning when the machine had other work.
+fn noise(results: &Results) -> Option<String> {
+    let worst = results.busy.iter().copied().max_by(f64::total_cmp)?;
+    let percent = worst * 100.0;
+    (worst > 0.05).then(|| {
+        format!("Unsure: other programs kept the machine {percent:.0} % busy before or after the rounds.")
+    })
 }
 
 /// A run as one line while it goes on.

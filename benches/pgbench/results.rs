@@ -36,6 +36,8 @@ pub struct Results {
     pub calls: BTreeMap<Peer, Calls>,
     /// Resident memory.
     pub memory: BTreeMap<Peer, Memory>,
+    /// How busy others kept the machine, before the first round and after the last.
+    pub busy: Vec<f64>,
     /// What went wrong, in words.
     pub failures: Vec<String>,
 }
