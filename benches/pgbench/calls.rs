@@ -1,7 +1,7 @@
 //! Which system calls a proxy makes per transaction, once everyone has logged in.
 //!
-//! Two runs that differ only in their number of transactions are counted; what one makes more than
-//! the other belongs to the transactions, and logins, dials and ends cancel out.
+//! A run of next to nothing and a long one are counted; what the long one makes more belongs to its
+//! transactions, and logins and ends cancel out.
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +23,8 @@ use crate::{
 
 const CASE: Case = Case::SIMPLE_32;
 const PATIENCE_SECONDS: u64 = 60;
+/// Transactions per client of the run whose calls are mostly logins.
+const FEW: u64 = 10;
 /// Counted by name under perf; the rest shows as "other".
 const NAMED: [&str; 16] = [
     "accept4",
@@ -81,7 +83,7 @@ impl Tool {
 }
 
 impl Calls {
-    /// Counts a peer's calls over `transactions` per client, and over three times as many.
+    /// Counts a peer's calls over so many transactions per client.
     ///
     /// # Errors
     /// When pgbench or the tool fails.
@@ -91,9 +93,9 @@ impl Calls {
         tool: Tool,
         transactions: u64,
     ) -> Result<Self, BenchError> {
-        let short = counted(ground, peer, tool, transactions)?;
-        let long = counted(ground, peer, tool, transactions * 3)?;
-        let more = (transactions * 2 * u64::from(CASE.clients)) as f64;
+        let short = counted(ground, peer, tool, FEW)?;
+        let long = counted(ground, peer, tool, FEW + transactions)?;
+        let more = (transactions * u64::from(CASE.clients)) as f64;
         let per_transaction = |(name, count): (&String, &u64)| {
             let extra = *count as f64 - short.get(name).copied().unwrap_or(0) as f64;
             (name.clone(), extra / more)
