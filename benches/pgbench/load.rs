@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::{
     cases::{Case, Kind},
     error::{BenchError, at},
-    machine::{CpuTime, Pinned, last_core},
+    machine::{CpuTime, Pinned, Shares, last_core},
     peers::{DATABASE, Ground},
     service::{Service, finish, wrapped},
 };
@@ -30,6 +30,8 @@ pub struct Sample {
     pub cpu: f64,
     /// The part of them in user space, if the run was long enough to tell.
     pub user: Option<f64>,
+    /// The part of the machine that programs other than ours used meanwhile, from 0 to 1.
+    pub strangers: f64,
 }
 
 /// How long a run lasts.
@@ -52,15 +54,14 @@ pub fn measure(
     seconds: u64,
 ) -> Result<Sample, BenchError> {
     let latencies = TempDir::new_in(ground.folder()).map_err(at(ground.folder()))?;
+    let ours: Vec<u32> = ground
+        .postmaster()
+        .into_iter()
+        .chain([peer.pid()])
+        .collect();
     let pinned = (case.clients == 1).then(|| {
         // One transaction at a time wanders from core to core, and the figure with it.
-        Pinned::new(
-            ground
-                .postmaster()
-                .into_iter()
-                .chain([peer.pid()])
-                .collect(),
-        )
+        Pinned::new(ours.clone())
     });
     let mut command = command(ground, peer.port(), case, Length::Seconds(seconds));
     let prefix = latencies.path().join("tx");
@@ -71,6 +72,7 @@ pub fn measure(
     if pinned.is_some() {
         command = on_one_core(&command);
     }
+    let shares = Shares::now(&ours);
     let before = CpuTime::of(peer.pid())?;
     let said = finish(
         command,
@@ -79,6 +81,7 @@ pub fn measure(
         ground.stop(),
     )?;
     let used = CpuTime::of(peer.pid())?.since(before);
+    let strangers = Shares::now(&ours).strangers_since(shares);
     drop(pinned);
     let report = Report::read(&said)?;
     let (p50, p99) = percentiles(latencies.path())?;
@@ -89,6 +92,7 @@ pub fn measure(
         p99,
         cpu,
         user: used.user_share().map(|share| share * cpu),
+        strangers,
     })
 }
 

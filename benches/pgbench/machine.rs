@@ -10,7 +10,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +33,7 @@ impl CpuTime {
     /// # Errors
     /// When the process is gone.
     pub fn of(pid: u32) -> Result<Self, BenchError> {
-        let (user_ticks, system_ticks) = ticks(pid)?;
+        let (user_ticks, system_ticks) = ticks(pid, OWN)?;
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{pid}/task")).map_err(gone(pid))? {
             let file = thread.map_err(gone(pid))?.path().join("schedstat");
@@ -63,11 +62,16 @@ impl CpuTime {
     }
 }
 
-/// utime and stime: fields 14 and 15 of proc(5)'s stat; the name before them may hold anything.
-fn ticks(pid: u32) -> Result<(u64, u64), BenchError> {
+/// utime and stime: fields 14 and 15 of proc(5)'s stat, counted from behind the name.
+const OWN: usize = 11;
+/// cutime and cstime: the next two, of the children that have ended.
+const CHILDREN: usize = 13;
+
+/// Two fields of stat, user and system; the name before them may hold anything.
+fn ticks(pid: u32, first: usize) -> Result<(u64, u64), BenchError> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone(pid))?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut fields = after_name.split_whitespace().skip(11);
+    let mut fields = after_name.split_whitespace().skip(first);
     let mut next = || fields.next().and_then(|field| field.parse().ok());
     Ok((next().unwrap_or(0), next().unwrap_or(0)))
 }
@@ -112,27 +116,47 @@ pub fn raise_file_limit() {
     );
 }
 
-/// The share of all processor time that the machine spends on whatever runs during one second.
-pub fn busy_share() -> f64 {
-    let (busy_before, all_before) = processor_ticks();
-    thread::sleep(Duration::from_secs(1));
-    let (busy, all) = processor_ticks();
-    busy.saturating_sub(busy_before) as f64 / all.saturating_sub(all_before).max(1) as f64
+/// Who has used the processors since boot, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    ours: u64,
+    everyone: u64,
+    all: u64,
 }
 
-/// Busy ticks and all ticks since boot: the first line of /proc/stat, where idle and iowait are the
-/// fourth and fifth figures, and guests (ninth on) are counted in the first two already.
-fn processor_ticks() -> (u64, u64) {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = field(&stat, "cpu ").unwrap_or_default();
-    let ticks = line
-        .split_whitespace()
-        .take(8)
-        .filter_map(|word| word.parse().ok());
-    let ticks: Vec<u64> = ticks.collect();
-    let all: u64 = ticks.iter().sum();
-    let idle: u64 = ticks.iter().skip(3).take(2).sum();
-    (all - idle, all)
+impl Shares {
+    /// `roots` and what they have forked are ours; so is every child of this process that has ended.
+    pub fn now(roots: &[u32]) -> Self {
+        let forked = roots.iter().flat_map(|root| children(*root));
+        let running = roots.iter().copied().chain(forked).map(ticks_used);
+        let ended = ticks(process::id(), CHILDREN).map_or(0, |(user, system)| user + system);
+        // user, nice, system, idle, iowait, irq, softirq, steal. Interrupts are nobody's: most of
+        // them are the loopback's, that is, ours.
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = field(&stat, "cpu ").unwrap_or_default();
+        let columns = line.split_whitespace().take(8);
+        let columns: Vec<u64> = columns.filter_map(|word| word.parse().ok()).collect();
+        let stolen = columns.get(7).copied().unwrap_or(0);
+        Self {
+            ours: running.sum::<u64>() + ended,
+            everyone: columns.iter().take(3).sum::<u64>() + stolen,
+            all: columns.iter().sum(),
+        }
+    }
+
+    /// The part of the machine that strangers have used since `before`, from 0 to 1.
+    pub fn strangers_since(self, before: Self) -> f64 {
+        let ours = self.ours.saturating_sub(before.ours);
+        let strangers = self
+            .everyone
+            .saturating_sub(before.everyone)
+            .saturating_sub(ours);
+        strangers as f64 / self.all.saturating_sub(before.all).max(1) as f64
+    }
+}
+
+fn ticks_used(pid: u32) -> u64 {
+    ticks(pid, OWN).map_or(0, |(user, system)| user + system)
 }
 
 /// Processes held on one core while this lives.

@@ -61,12 +61,10 @@ fn compare(args: &Args) -> Result<ExitCode, BenchError> {
         weigh(&ground, args, &mut results)?;
     }
     let services = start_all(&ground, args, &mut results)?;
-    results.busy.push(machine::busy_share());
     for round in 1..=args.rounds() {
         eprintln!("round {round} of {}", args.rounds());
         run_round(&ground, args, round, &services, &mut results)?;
     }
-    results.busy.push(machine::busy_share());
     if args.wants("calls") {
         count_calls(&ground, args, &services, &mut results)?;
     }

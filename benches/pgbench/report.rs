@@ -7,6 +7,9 @@ use crate::{
     results::{CPU, Figure, P50, P99, Results, TPS, USER, median},
 };
 
+/// The part of the machine that others may use without a word from us.
+const QUIET: f64 = 0.05;
+
 /// Everything to print, in order.
 pub struct Report {
     head: String,
@@ -245,10 +248,12 @@ fn verdicts(bounds: &[bounds::Bound]) -> Table {
 
 /// A warning when the machine had other work.
 fn noise(results: &Results) -> Option<String> {
-    let worst = results.busy.iter().copied().max_by(f64::total_cmp)?;
-    let percent = worst * 100.0;
-    (worst > 0.05).then(|| {
-        format!("Unsure: other programs kept the machine {percent:.0} % busy before or after the rounds.")
+    let strangers = results.strangers();
+    let disturbed = strangers.iter().filter(|share| **share > QUIET).count();
+    let worst = strangers.iter().copied().max_by(f64::total_cmp)? * 100.0;
+    let all = strangers.len();
+    (disturbed > 0).then(|| {
+        format!("Unsure: in {disturbed} of {all} runs other programs took part of the machine, at worst {worst:.0} %.")
     })
 }
 
@@ -258,6 +263,10 @@ pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String 
         Kind::Reconnect => "connection",
         Kind::Steady | Kind::TwoWorkers => "transaction",
     };
+    let disturbed = match sample.strangers {
+        share if share > QUIET => format!(" (others took {:.0} % of the machine)", share * 100.0),
+        _ => String::new(),
+    };
     format!(
         "{:<13} {:<21} {:>7.0} tps  p50 {:>7.3} ms  p99 {:>7.3} ms  {:>6.2} µs a {what}",
         case.name,
@@ -266,5 +275,5 @@ pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String 
         sample.p50,
         sample.p99,
         sample.cpu
-    )
+    ) + &disturbed
 }

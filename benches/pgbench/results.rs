@@ -36,8 +36,6 @@ pub struct Results {
     pub calls: BTreeMap<Peer, Calls>,
     /// Resident memory.
     pub memory: BTreeMap<Peer, Memory>,
-    /// How busy others kept the machine, before the first round and after the last.
-    pub busy: Vec<f64>,
     /// What went wrong, in words.
     pub failures: Vec<String>,
 }
@@ -51,6 +49,12 @@ impl Results {
     /// Takes down that there is no run, and why.
     pub fn refuse(&mut self, case: Case, peer: Peer, why: &'static str) {
         self.refusals.insert((case, peer), why);
+    }
+
+    /// The part of the machine that strangers used, one figure a run.
+    pub fn strangers(&self) -> Vec<f64> {
+        let runs = self.samples.values().flatten().flatten();
+        runs.map(|sample| sample.strangers).collect()
     }
 
     /// Whether a peer ran a case at all.
