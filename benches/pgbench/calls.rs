@@ -16,7 +16,7 @@ use crate::{
     cases::Case,
     error::{BenchError, at},
     load::{Length, command},
-    machine::run_quietly,
+    machine::{Shares, run_quietly},
     peers::Ground,
     service::{Service, finish, wrapped},
 };
@@ -52,6 +52,7 @@ pub struct Calls {
     by_name: BTreeMap<String, f64>,
     total: f64,
     with: Tool,
+    strangers: f64,
 }
 
 /// What counted.
@@ -93,6 +94,17 @@ impl Calls {
         tool: Tool,
         transactions: u64,
     ) -> Result<Self, BenchError> {
+        let ours: Vec<u32> = ground
+            .postmaster()
+            .into_iter()
+            .chain([peer.pid()])
+            .collect();
+        let shares = Shares::now(&ours);
+        let transactions = match tool {
+            Tool::Perf => transactions,
+            // So slow that a quarter must do.
+            Tool::Strace => transactions / 4,
+        };
         let short = counted(ground, peer, tool, FEW)?;
         let long = counted(ground, peer, tool, FEW + transactions)?;
         let more = (transactions * u64::from(CASE.clients)) as f64;
@@ -114,6 +126,7 @@ impl Calls {
             by_name,
             total,
             with: tool,
+            strangers: Shares::now(&ours).strangers_since(shares),
         })
     }
 
@@ -130,6 +143,12 @@ impl Calls {
     /// What counted them.
     pub fn tool(&self) -> Tool {
         self.with
+    }
+
+    /// The part of the machine that programs other than ours used meanwhile: a proxy that waits for
+    /// its core finds more to do at each wake-up, or less.
+    pub fn strangers(&self) -> f64 {
+        self.strangers
     }
 
     /// "recvfrom 2.00, sendto 2.00, epoll_wait 0.13".

@@ -121,7 +121,7 @@ impl Ground {
         command
     }
 
-    /// The program itself, for those who wrap it.
+    /// Where a program of this name may write what it says.
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }

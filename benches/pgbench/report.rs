@@ -199,7 +199,7 @@ fn calls(results: &Results) -> Table {
             peer.name().to_owned(),
             calls.list(),
             format!("{:.2}", calls.total()),
-            calls.tool().name().to_owned(),
+            calls.tool().name().to_owned() + &disturbance(calls.strangers()),
         ]
     };
     Table {
@@ -257,16 +257,20 @@ fn noise(results: &Results) -> Option<String> {
     })
 }
 
+fn disturbance(strangers: f64) -> String {
+    if strangers <= QUIET {
+        return String::new();
+    }
+    format!(" (others took {:.0} % of the machine)", strangers * 100.0)
+}
+
 /// A run as one line while it goes on.
 pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String {
     let what = match case.kind {
         Kind::Reconnect => "connection",
         Kind::Steady | Kind::TwoWorkers => "transaction",
     };
-    let disturbed = match sample.strangers {
-        share if share > QUIET => format!(" (others took {:.0} % of the machine)", share * 100.0),
-        _ => String::new(),
-    };
+    let disturbed = disturbance(sample.strangers);
     format!(
         "{:<13} {:<21} {:>7.0} tps  p50 {:>7.3} ms  p99 {:>7.3} ms  {:>6.2} µs a {what}",
         case.name,

@@ -54,7 +54,8 @@ impl Results {
     /// The part of the machine that strangers used, one figure a run.
     pub fn strangers(&self) -> Vec<f64> {
         let runs = self.samples.values().flatten().flatten();
-        runs.map(|sample| sample.strangers).collect()
+        let counts = self.calls.values().map(Calls::strangers);
+        runs.map(|sample| sample.strangers).chain(counts).collect()
     }
 
     /// Whether a peer ran a case at all.
