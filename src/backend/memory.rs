@@ -1,7 +1,10 @@
 //! What a backend's session holds, as far as we made it.
 //! Shared by `Arc`, because a connection may move to another worker.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use crate::{protocol::Parameters, sql::Reading};
 
@@ -15,6 +18,8 @@ pub struct Statement {
     pub rest: Vec<u8>,
     /// What the text says it will do.
     pub reading: Reading,
+    /// A backend has accepted it.
+    pub proven: AtomicBool,
 }
 
 /// Names one statement text (with types); unique over all workers.
@@ -98,6 +103,7 @@ mod tests {
             name: Vec::new(),
             rest: Vec::new(),
             reading: crate::sql::read(b""),
+            proven: AtomicBool::default(),
         })
     }
 

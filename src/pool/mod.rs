@@ -132,6 +132,11 @@ impl Pool {
         acquire::dial_where_needed(self);
     }
 
+    /// Whether a request would be lent a connection at once.
+    pub fn has_idle(&self) -> bool {
+        !self.shelf.borrow().idle.is_empty()
+    }
+
     /// How many connections are lent, idle and being dialled; how many requests wait.
     pub fn counts(&self) -> Counts {
         self.shelf.borrow().counts()

@@ -147,6 +147,9 @@ pub fn key_data(body: &[u8]) -> Option<(i32, &[u8])> {
     Some((i32::from_be_bytes(*pid), key))
 }
 
+/// A ParseComplete, whole.
+pub const PARSE_COMPLETE: &[u8] = &[b'1', 0, 0, 0, 4];
+
 /// Appends AuthenticationOk.
 pub fn put_authentication_ok(out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]);

@@ -192,7 +192,7 @@ impl Session {
         }
         let step = match kind {
             Kind::Query => self.query(header, seen, splice),
-            Kind::Parse => self.parse(header, seen, splice),
+            Kind::Parse => self.parse(cx, header, seen, splice)?,
             Kind::Bind => self.bind(header, seen, splice),
             Kind::Describe => self.describe(header, seen, splice),
             Kind::Execute => self.execute(header, seen, splice),

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -57,11 +57,15 @@ impl Registry {
         Scope(*self.scopes.entry(key.into()).or_insert(next))
     }
 
+    /// The statement for a Parse's text and types (`rest`), if anybody has it.
+    pub fn known(&self, scope: Scope, rest: &[u8]) -> Option<Arc<Statement>> {
+        let key = key(scope, rest);
+        self.statements.get(key.as_slice()).and_then(Weak::upgrade)
+    }
+
     /// The statement for a Parse's text and types (`rest`).
     pub fn statement(&mut self, scope: Scope, rest: &[u8]) -> Arc<Statement> {
-        let mut key = Vec::with_capacity(4 + rest.len());
-        key.extend_from_slice(&scope.0.to_ne_bytes());
-        key.extend_from_slice(rest);
+        let key = key(scope, rest);
         if let Some(statement) = self.statements.get(key.as_slice()).and_then(Weak::upgrade) {
             return statement;
         }
@@ -71,6 +75,7 @@ impl Registry {
             name: [PREFIX, id.to_string().as_bytes()].concat(),
             rest: rest.to_owned(),
             reading: sql::read(frontend::text(rest)),
+            proven: AtomicBool::new(false),
         });
         self.statements
             .insert(key.into(), Arc::downgrade(&statement));
@@ -80,6 +85,13 @@ impl Registry {
         }
         statement
     }
+}
+
+fn key(scope: Scope, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(4 + rest.len());
+    key.extend_from_slice(&scope.0.to_ne_bytes());
+    key.extend_from_slice(rest);
+    key
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! From the backend to the client.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+};
 
 use super::{
     End, Io, Keep, Phase, Session,
@@ -157,7 +160,7 @@ impl Session {
             Kind::DataRow | Kind::CopyData | Kind::ParameterDescription => self.by_front(),
             Kind::ReadyForQuery => self.ready(header, seen),
             Kind::CommandComplete => self.complete(header, seen, splice),
-            Kind::ParseComplete => self.done(Reply::Parse),
+            Kind::ParseComplete => self.parsed(),
             Kind::BindComplete => self.done(Reply::Bind),
             Kind::CloseComplete => self.done(Reply::Close),
             Kind::RowDescription | Kind::NoData => match self.ledger.front() {
@@ -207,6 +210,17 @@ impl Session {
             Some(owed) if owed.reply == reply => Ok(Step::Swallow),
             Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
         }
+    }
+
+    fn parsed(&mut self) -> Result<Step, Break> {
+        if let Some(Owed {
+            role: Role::Registers(note),
+            ..
+        }) = self.ledger.front()
+        {
+            note.name.statement.proven.store(true, Ordering::Relaxed);
+        }
+        self.done(Reply::Parse)
     }
 
     fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {

@@ -1,9 +1,12 @@
 //! The client's messages, one by one: what they need, and what has to go with them.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Context,
+};
 
 use super::{
-    Keep, Phase, PoolMode, Session,
+    End, Keep, Phase, PoolMode, Session,
     adopt::{self, supply},
     forward::{GATHER, Step},
     ledger::{Name, Registers, Reply, Role},
@@ -14,7 +17,7 @@ use crate::{
     backend::Statement,
     pool::{Acquired, Wish},
     protocol::{
-        backend::Status,
+        backend::{self, Status},
         frame::{HEADER, Header},
         frontend::{self, Target},
     },
@@ -64,7 +67,55 @@ impl Session {
         Step::Pass
     }
 
-    pub(super) fn parse(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    pub(super) fn parse(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
+        if self.parse_unattended(cx, header, seen, splice)? {
+            return Ok(Step::Drop);
+        }
+        Ok(self.parse_attended(header, seen, splice))
+    }
+
+    /// A program that prepares on one connection while it holds transactions on others, all from
+    /// one thread, would never see the end of the queue if it had to wait in it: pgbench does.
+    /// Where all connections are in use, a lone Parse and Sync of a text that a backend has
+    /// accepted already are answered from that knowledge. Tells whether they were.
+    fn parse_unattended(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &Splice<'_>,
+    ) -> Result<bool, End> {
+        let behind = splice.rest().get(header.len..);
+        let unattended = self.lease.is_none()
+            && self.denied.is_none()
+            && behind == Some(frontend::SYNC)
+            && !self.is_verbatim()
+            && !self.pool.has_idle();
+        let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
+        let Some((name, rest)) = message.filter(|(name, _)| unattended && !name.is_empty()) else {
+            return Ok(false);
+        };
+        let registry = self.shared.registry.borrow_mut();
+        let known = registry.known(self.identity.scope, rest);
+        drop(registry);
+        let Some(statement) = known.filter(|one| one.proven.load(Ordering::Relaxed)) else {
+            return Ok(false);
+        };
+        if self.names.get(name).is_some() || pin::reason(&statement.reading).is_some() {
+            return Ok(false);
+        }
+        self.names.insert(name.into(), statement);
+        self.tell(cx, backend::PARSE_COMPLETE)?;
+        Ok(true)
+    }
+
+    fn parse_attended(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
         if must_gather(header, seen) {
             return Step::Gather;
         }
