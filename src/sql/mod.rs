@@ -1,1 +1,37 @@
-//! (to come)
+//! What will this text do? Bytes in, facts out.
+//! Never waits, never fails, never panics, never changes a byte; on the way of a request it never allocates.
+//!
+//! - `scan` cuts a text into tokens by the server's own lexical rules,
+//! - `word` knows the few words that matter,
+//! - `reader` walks the statements of a text, `head` and `set` say what leads one ([`Kind`]),
+//!   `read` sums up, also what the text may do to the session ([`Touches`]),
+//! - `name` turns a written name into the one the server uses.
+//!
+//! Nothing outside this room looks at statement text.
+//!
+//! The answers are exact for every text that the server accepts. A text it refuses does nothing,
+//! so any answer will do; the work stays linear all the same. Two things are beyond the bytes:
+//!
+//! - with `standard_conforming_strings` off a backslash escapes in plain strings too: [`Strings`];
+//! - in the client encodings SJIS, BIG5, GBK, UHC, GB18030, JOHAB and SHIFT_JIS_2004 the second
+//!   byte of a character may look like ASCII (a backslash, a bracket, a letter). The server
+//!   converts before it scans; here such a text may be misread, so whoever knows the encoding
+//!   must hold the answer for unknown. [`may_hide_ascii`] names those encodings.
+
+mod encoding;
+mod head;
+mod kind;
+mod name;
+mod read;
+mod reader;
+mod scan;
+mod set;
+mod touches;
+mod word;
+
+pub use encoding::may_hide_ascii;
+pub use kind::{Discard, Kind, Target, Value, What};
+pub use name::Name;
+pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
+pub use scan::{Scanner, Span, Strings, Token, TokenKind};
+pub use touches::Touches;

@@ -1,0 +1,306 @@
+//! Walks the statements of a text, token by token, and notes what they touch.
+//!
+//! The server splits by grammar. Its semicolons end a statement everywhere but in parentheses
+//! (CREATE RULE … DO (…; …)) and in the body of a routine (BEGIN ATOMIC … END), and a body ends
+//! with the END that stands where a statement would begin: other ENDs close a CASE or name
+//! a column.
+
+use super::kind::Kind;
+use super::kind::Value;
+use super::name::Name;
+use super::scan::Scanner;
+use super::scan::Span;
+use super::scan::Strings;
+use super::scan::Token;
+use super::scan::TokenKind;
+use super::touches::Touches;
+use super::word::Word;
+
+/// A walk with one token under its eyes. A token counts once it is passed.
+#[derive(Debug, Clone)]
+pub(super) struct Reader<'a> {
+    scan: Scanner<'a>,
+    now: Option<Token>,
+    pub word: Word,
+    /// The words just before; [`Word::NONE`] where other tokens were.
+    before: Word,
+    earlier: Word,
+    /// The end of the last token passed.
+    pub behind: usize,
+    /// Parentheses open here.
+    depth: usize,
+    /// An UPDATE was seen in this statement.
+    updates: bool,
+    /// This statement creates a function or procedure.
+    pub routine: bool,
+    pub touches: Touches,
+    pub executes: Option<Name>,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    pub fn new(text: &'a [u8], strings: Strings) -> Self {
+        let mut reader = Reader {
+            scan: Scanner::new(text, strings),
+            now: None,
+            word: Word::NONE,
+            before: Word::NONE,
+            earlier: Word::NONE,
+            behind: 0,
+            depth: 0,
+            updates: false,
+            routine: false,
+            touches: Touches::NONE,
+            executes: None,
+        };
+        reader.load();
+        reader
+    }
+
+    /// Goes to the first token of the next statement; false at the end of the text.
+    #[inline]
+    pub fn begin(&mut self) -> bool {
+        while self.is(TokenKind::Semicolon) {
+            self.load();
+        }
+        (self.before, self.earlier) = (Word::NONE, Word::NONE);
+        (self.updates, self.routine) = (false, false);
+        self.depth = 0;
+        self.touches = Touches::NONE;
+        self.executes = None;
+        self.now.is_some()
+    }
+
+    /// Passes the statement that begins here, and says what leads it.
+    #[inline]
+    pub fn statement(&mut self) -> Kind {
+        if self.word == Word::NONE {
+            self.pass_rest();
+            return Kind::Other;
+        }
+        let kind = self.head().unwrap_or(Kind::Other);
+        self.touches |= kind.touches();
+        if self.routine {
+            self.pass_routine();
+        }
+        self.pass_rest();
+        self.up_to_here(kind)
+    }
+
+    #[inline]
+    fn pass_rest(&mut self) {
+        while !self.ends() {
+            self.pass();
+        }
+    }
+
+    /// With the spans that reach to the statement's end ended here.
+    fn up_to_here(&self, mut kind: Kind) -> Kind {
+        if let Kind::Set {
+            value: Value::Text(open),
+            ..
+        }
+        | Kind::Prepare { body: open, .. } = &mut kind
+        {
+            open.end = self.behind.max(open.start);
+        }
+        kind
+    }
+
+    /// Whether the statement ends here.
+    #[inline]
+    pub fn ends(&self) -> bool {
+        match self.now {
+            Some(token) => token.kind == TokenKind::Semicolon && self.depth == 0,
+            None => true,
+        }
+    }
+
+    #[inline]
+    fn load(&mut self) {
+        self.now = self.scan.significant();
+        self.word = self.now.map_or(Word::NONE, |token| self.scan.word(token));
+    }
+
+    /// Passes the token under the eyes.
+    #[inline]
+    pub fn pass(&mut self) {
+        let Some(token) = self.now else { return };
+        if token.kind == TokenKind::Open {
+            self.depth += 1;
+        } else if token.kind == TokenKind::Close {
+            self.depth = self.depth.saturating_sub(1);
+        } else if token.kind.hides_names() {
+            self.touches |= Touches::UNCLEAR;
+        }
+        if self.word != Word::NONE {
+            self.notice(self.word);
+        }
+        (self.earlier, self.before) = (self.before, self.word);
+        self.behind = token.span.end;
+        self.load();
+    }
+
+    /// What a word touches wherever it stands.
+    fn notice(&mut self, word: Word) {
+        self.touches |= word.touches();
+        match word {
+            Word::UPDATE => self.updates = true,
+            // The view passes updates on to set_config.
+            Word::PG_SETTINGS if self.updates => self.touches |= Touches::SETTING,
+            Word::TEMP | Word::TEMPORARY if self.makes_temporary() => {
+                self.touches |= Touches::TEMP;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether TEMP here is a keyword: after CREATE, or SELECT … INTO, not INSERT INTO temp.
+    fn makes_temporary(&self) -> bool {
+        match self.before {
+            Word::CREATE | Word::REPLACE | Word::LOCAL | Word::GLOBAL => true,
+            Word::INTO => !matches!(self.earlier, Word::INSERT | Word::MERGE),
+            _ => false,
+        }
+    }
+
+    pub fn is(&self, kind: TokenKind) -> bool {
+        self.now.is_some_and(|token| token.kind == kind)
+    }
+
+    /// Whether `=` is here.
+    pub fn is_equals(&self) -> bool {
+        let now = self.now.map(|token| token.span.of(self.scan.text()));
+        now == Some(b"=")
+    }
+
+    /// Whether `*` is here.
+    pub fn is_star(&self) -> bool {
+        let now = self.now.map(|token| token.span.of(self.scan.text()));
+        now == Some(b"*")
+    }
+
+    pub fn text(&self) -> &'a [u8] {
+        self.scan.text()
+    }
+
+    /// The offset of the token under the eyes, or of the text's end.
+    pub fn here(&self) -> usize {
+        self.now
+            .map_or(self.scan.text().len(), |token| token.span.start)
+    }
+
+    /// A span from here on whose end is not known yet.
+    pub fn open_span(&self) -> Span {
+        let here = self.here();
+        Span {
+            start: here,
+            end: here,
+        }
+    }
+
+    /// Passes `word` if it is here.
+    pub fn take(&mut self, word: Word) -> bool {
+        let here = self.word == word;
+        if here {
+            self.pass();
+        }
+        here
+    }
+
+    /// This walk one token further, to look what follows.
+    pub fn ahead(&self) -> Self {
+        let mut ahead = self.clone();
+        ahead.pass();
+        ahead
+    }
+
+    /// Passes a name.
+    pub fn name(&mut self) -> Option<Name> {
+        let token = self.now.filter(|token| token.kind.is_name())?;
+        self.pass();
+        if token.kind == TokenKind::UnicodeName && self.take(Word::UESCAPE) {
+            self.pass();
+        }
+        Some(Name {
+            span: Span {
+                start: token.span.start,
+                end: self.behind,
+            },
+        })
+    }
+
+    /// Passes a name that may have dots in it.
+    pub fn dotted_name(&mut self) -> Option<Name> {
+        let mut name = self.name()?;
+        while self.is(TokenKind::Dot) {
+            self.pass();
+            name.span.end = self.name()?.span.end;
+        }
+        Some(name)
+    }
+
+    /// Passes a name after `noise`, which may be left out, or be the name itself.
+    pub fn name_after(&mut self, noise: Word) -> Option<Name> {
+        let noise = match self.word == noise {
+            true => self.name(),
+            false => None,
+        };
+        self.name().or(noise)
+    }
+
+    /// Passes an opening parenthesis and all up to the one that closes it.
+    pub fn pass_parentheses(&mut self) {
+        if !self.is(TokenKind::Open) {
+            return;
+        }
+        let outside = self.depth;
+        self.pass();
+        while self.depth > outside && self.now.is_some() {
+            self.pass();
+        }
+    }
+
+    /// Up to the first `word` outside parentheses, or to the end of the statement.
+    pub fn pass_up_to(&mut self, word: Word) {
+        while !(self.ends() || self.word == word && self.depth == 0) {
+            self.pass();
+        }
+    }
+
+    /// What is left of CREATE FUNCTION or PROCEDURE. Routines may nest as far as the grammar
+    /// goes (the server refuses it only later), so the bodies are counted.
+    fn pass_routine(&mut self) {
+        let mut bodies = 0_usize;
+        let mut opens = true; // whether BEGIN ATOMIC may open a body here
+        while self.now.is_some() {
+            let begins = match self.depth {
+                0 if self.is(TokenKind::Semicolon) && bodies == 0 => return,
+                0 if self.is(TokenKind::Semicolon) => true,
+                0 if opens && self.word == Word::ATOMIC && self.before == Word::BEGIN => {
+                    bodies += 1;
+                    true
+                }
+                _ => false,
+            };
+            self.pass();
+            if begins && bodies > 0 && self.take(Word::END) {
+                bodies -= 1;
+                opens = false;
+            } else if begins {
+                opens = self.takes_routine();
+            }
+        }
+    }
+
+    /// Passes CREATE [OR REPLACE] FUNCTION or PROCEDURE as far as it is here.
+    fn takes_routine(&mut self) -> bool {
+        if !self.take(Word::CREATE) {
+            return false;
+        }
+        if self.take(Word::OR) {
+            self.take(Word::REPLACE);
+        }
+        self.take(Word::FUNCTION) || self.take(Word::PROCEDURE)
+    }
+}

@@ -1,0 +1,292 @@
+//! The few words that matter, found by a perfect-enough table built while compiling.
+
+use super::touches::Touches;
+
+/// One of the words below, or [`Word::NONE`] for any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word(u8);
+
+macro_rules! words {
+    ($($name:ident = $spelling:literal $(=> $touches:expr)?;)*) => {
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the constants")]
+        enum Number { NONE, $($name,)* }
+
+        #[allow(dead_code, reason = "most names are known by what they touch alone")]
+        impl Word {
+            /// Any other word.
+            pub const NONE: Word = Word(Number::NONE as u8);
+            $(pub const $name: Word = Word(Number::$name as u8);)*
+        }
+
+        /// By number. What a word touches wherever it stands is only said of names.
+        const WORDS: &[(&[u8], Touches)] = &[
+            (b"", Touches::NONE),
+            $(($spelling, words!(@touches $($touches)?)),)*
+        ];
+    };
+    (@touches) => { Touches::NONE };
+    (@touches $touches:expr) => { $touches };
+}
+
+words! {
+    ABORT = b"abort";
+    ALL = b"all";
+    ALTER = b"alter";
+    ANALYSE = b"analyse";
+    ANALYZE = b"analyze";
+    AND = b"and";
+    AS = b"as";
+    ATOMIC = b"atomic";
+    AUTHORIZATION = b"authorization";
+    BEGIN = b"begin";
+    CALL = b"call";
+    CATALOG = b"catalog";
+    CHAIN = b"chain";
+    CHARACTERISTICS = b"characteristics";
+    CLOSE = b"close";
+    COMMIT = b"commit";
+    CONSTRAINTS = b"constraints";
+    COPY = b"copy";
+    CREATE = b"create";
+    CURRENT = b"current";
+    DATABASE = b"database";
+    DEALLOCATE = b"deallocate";
+    DECLARE = b"declare";
+    DEFAULT = b"default";
+    DISCARD = b"discard";
+    DO = b"do";
+    DROP = b"drop";
+    END = b"end";
+    EXECUTE = b"execute";
+    EXPLAIN = b"explain";
+    FETCH = b"fetch";
+    FOR = b"for";
+    FROM = b"from";
+    FUNCTION = b"function";
+    GLOBAL = b"global";
+    HOLD = b"hold";
+    INSERT = b"insert";
+    INTO = b"into";
+    LISTEN = b"listen";
+    LOAD = b"load";
+    LOCAL = b"local";
+    MERGE = b"merge";
+    MOVE = b"move";
+    NAMES = b"names";
+    NO = b"no";
+    NOTIFY = b"notify";
+    OPTION = b"option";
+    OR = b"or";
+    PLANS = b"plans";
+    PREPARE = b"prepare";
+    PREPARED = b"prepared";
+    PROCEDURE = b"procedure";
+    RELEASE = b"release";
+    REPLACE = b"replace";
+    RESET = b"reset";
+    ROLE = b"role";
+    ROLLBACK = b"rollback";
+    SAVEPOINT = b"savepoint";
+    SCHEMA = b"schema";
+    SEQUENCES = b"sequences";
+    SESSION = b"session";
+    SET = b"set";
+    SHOW = b"show";
+    SNAPSHOT = b"snapshot";
+    START = b"start";
+    TEMP = b"temp";
+    TEMPORARY = b"temporary";
+    TIME = b"time";
+    TO = b"to";
+    TRANSACTION = b"transaction";
+    UESCAPE = b"uescape";
+    UNLISTEN = b"unlisten";
+    UPDATE = b"update";
+    VERBOSE = b"verbose";
+    WITH = b"with";
+    WORK = b"work";
+    XML = b"xml";
+    ZONE = b"zone";
+
+    CURRENT_SETTING = b"current_setting" => Touches::SETTING_READ;
+    CURRVAL = b"currval" => Touches::SEQUENCE_READ;
+    LASTVAL = b"lastval" => Touches::SEQUENCE_READ;
+    NEXTVAL = b"nextval" => Touches::SEQUENCE_USE;
+    SETVAL = b"setval" => Touches::SEQUENCE_USE;
+    PG_ADVISORY_LOCK = b"pg_advisory_lock" => Touches::ADVISORY_LOCK;
+    PG_ADVISORY_LOCK_SHARED = b"pg_advisory_lock_shared" => Touches::ADVISORY_LOCK;
+    PG_TRY_ADVISORY_LOCK = b"pg_try_advisory_lock" => Touches::ADVISORY_LOCK;
+    PG_TRY_ADVISORY_LOCK_SHARED = b"pg_try_advisory_lock_shared" => Touches::ADVISORY_LOCK;
+    PG_ADVISORY_UNLOCK = b"pg_advisory_unlock" => Touches::ADVISORY_UNLOCK;
+    PG_ADVISORY_UNLOCK_SHARED = b"pg_advisory_unlock_shared" => Touches::ADVISORY_UNLOCK;
+    PG_ADVISORY_UNLOCK_ALL = b"pg_advisory_unlock_all" => Touches::ADVISORY_UNLOCK;
+    PG_BACKEND_PID = b"pg_backend_pid" => Touches::IDENTITY;
+    PG_BLOCKING_PIDS = b"pg_blocking_pids" => Touches::IDENTITY;
+    PG_CURSOR = b"pg_cursor" => Touches::PREPARED_READ;
+    PG_CURSORS = b"pg_cursors" => Touches::PREPARED_READ;
+    PG_EXPORT_SNAPSHOT = b"pg_export_snapshot" => Touches::SNAPSHOT;
+    PG_LISTENING_CHANNELS = b"pg_listening_channels" => Touches::LISTENING_READ;
+    PG_LOCK_STATUS = b"pg_lock_status" => Touches::IDENTITY;
+    PG_LOCKS = b"pg_locks" => Touches::IDENTITY;
+    PG_NOTIFY = b"pg_notify" => Touches::NOTIFY.and(Touches::IDENTITY);
+    PG_PREPARED_STATEMENT = b"pg_prepared_statement" => Touches::PREPARED_READ;
+    PG_PREPARED_STATEMENTS = b"pg_prepared_statements" => Touches::PREPARED_READ;
+    PG_ORIGIN_SETUP = b"pg_replication_origin_session_setup" => Touches::ORIGIN;
+    PG_ORIGIN_RESET = b"pg_replication_origin_session_reset" => Touches::ORIGIN;
+    PG_ORIGIN_XACT_SETUP = b"pg_replication_origin_xact_setup" => Touches::ORIGIN;
+    PG_ORIGIN_XACT_RESET = b"pg_replication_origin_xact_reset" => Touches::ORIGIN;
+    PG_SAFE_SNAPSHOT_BLOCKING_PIDS = b"pg_safe_snapshot_blocking_pids" => Touches::IDENTITY;
+    PG_SETTINGS = b"pg_settings" => Touches::SETTING_READ;
+    PG_SHOW_ALL_SETTINGS = b"pg_show_all_settings" => Touches::SETTING_READ;
+    PG_STAT_ACTIVITY = b"pg_stat_activity" => Touches::IDENTITY;
+    PG_STAT_GET_ACTIVITY = b"pg_stat_get_activity" => Touches::IDENTITY;
+    PG_TEMP = b"pg_temp" => Touches::TEMP;
+    SET_CONFIG = b"set_config" => Touches::SETTING;
+    SETSEED = b"setseed" => Touches::SEED;
+}
+
+impl Word {
+    /// The word that these bytes spell, in any case.
+    #[inline]
+    pub fn find(bytes: &[u8]) -> Word {
+        let [first, .., last] = bytes else {
+            return Word::NONE; // no word of one letter matters
+        };
+        let mut number = at(&HEADS, hash(bytes.len(), *first, *last));
+        while number != 0 {
+            let word = Word(number);
+            if word.spelling().eq_ignore_ascii_case(bytes) {
+                return word;
+            }
+            number = at(&NEXT, usize::from(number));
+        }
+        if (*first | 0x20) == b'p' && is_temporary_schema(bytes) {
+            return Word::PG_TEMP;
+        }
+        Word::NONE
+    }
+
+    /// The name inside these double quotes: by its exact content, and never a keyword.
+    pub fn find_quoted(bytes: &[u8]) -> Word {
+        let inside = bytes.get(1..bytes.len().saturating_sub(1));
+        let inside = inside.unwrap_or_default();
+        let word = Word::find(inside);
+        let exact = !inside.iter().any(u8::is_ascii_uppercase);
+        if exact && !word.touches().is_empty() {
+            word
+        } else {
+            Word::NONE
+        }
+    }
+
+    /// What a statement that contains this word may touch.
+    #[inline]
+    pub fn touches(self) -> Touches {
+        WORDS
+            .get(usize::from(self.0))
+            .map_or(Touches::NONE, |(_, touches)| *touches)
+    }
+
+    fn spelling(self) -> &'static [u8] {
+        WORDS
+            .get(usize::from(self.0))
+            .map_or(b"", |(spelling, _)| *spelling)
+    }
+}
+
+/// `pg_temp_3`: the server's name for some session's schema of temporary objects.
+fn is_temporary_schema(bytes: &[u8]) -> bool {
+    bytes
+        .split_at_checked(8)
+        .is_some_and(|(schema, _)| schema.eq_ignore_ascii_case(b"pg_temp_"))
+}
+
+const SLOTS: usize = 256;
+
+/// Bit 5 is the case of a letter.
+#[inline(always)]
+const fn hash(length: usize, first: u8, last: u8) -> usize {
+    let (first, last) = ((first & 0x1f) as usize, (last & 0x1f) as usize);
+    (first * 9 + last * 37 + length * 5) % SLOTS
+}
+
+#[inline(always)]
+fn at(table: &[u8], index: usize) -> u8 {
+    table.get(index).copied().unwrap_or(0)
+}
+
+/// The first word of each slot, and the word after each word in its slot; 0 ends.
+const TABLES: ([u8; SLOTS], [u8; WORDS.len()]) = tables();
+static HEADS: [u8; SLOTS] = TABLES.0;
+static NEXT: [u8; WORDS.len()] = TABLES.1;
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+#[expect(clippy::cast_possible_truncation, reason = "Word holds a u8 too")]
+const fn tables() -> ([u8; SLOTS], [u8; WORDS.len()]) {
+    let mut heads = [0; SLOTS];
+    let mut next = [0; WORDS.len()];
+    let mut number = 1;
+    while number < WORDS.len() {
+        let spelling = WORDS[number].0;
+        let length = spelling.len();
+        let slot = hash(length, spelling[0], spelling[length - 1]);
+        next[number] = heads[slot];
+        heads[slot] = number as u8;
+        number += 1;
+    }
+    (heads, next)
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "few words, none empty"
+)]
+mod tests {
+    use super::HEADS;
+    use super::WORDS;
+    use super::Word;
+    use crate::sql::Touches;
+
+    #[test]
+    fn every_word_finds_itself_in_any_case() {
+        for (number, (spelling, _)) in WORDS.iter().enumerate().skip(1) {
+            let word = Word(number as u8);
+            assert_eq!(Word::find(spelling), word);
+            assert_eq!(Word::find(&spelling.to_ascii_uppercase()), word);
+        }
+    }
+
+    #[test]
+    fn there_are_fewer_words_than_numbers() {
+        assert!(WORDS.len() < 256);
+    }
+
+    #[test]
+    fn most_words_of_everyday_sql_meet_no_candidate_of_their_length() {
+        let everyday = "select where update delete values join left order by group having limit offset on null not in is asc desc returning count sum id name users created_at";
+        let compared = everyday.split(' ').filter(|word| {
+            let (first, last) = (word.as_bytes()[0], word.as_bytes()[word.len() - 1]);
+            let head = HEADS[super::hash(word.len(), first, last)];
+            Word(head).spelling().len() == word.len()
+        });
+        assert!(compared.count() <= 6);
+    }
+
+    #[test]
+    fn a_quoted_name_counts_by_its_exact_content_and_is_no_keyword() {
+        assert_eq!(Word::find_quoted(b"\"set_config\""), Word::SET_CONFIG);
+        assert_eq!(Word::find_quoted(b"\"Set_Config\""), Word::NONE);
+        assert_eq!(Word::find_quoted(b"\"begin\""), Word::NONE);
+        assert_eq!(Word::find_quoted(b"\"\""), Word::NONE);
+        assert_eq!(Word::find_quoted(b"\""), Word::NONE);
+    }
+
+    #[test]
+    fn a_numbered_temporary_schema_is_temporary() {
+        assert!(Word::find(b"PG_temp_12").touches().any(Touches::TEMP));
+        assert_eq!(Word::find(b"pgbench_accounts"), Word::NONE);
+        assert_eq!(Word::find(b"pg_temporal"), Word::NONE);
+    }
+}
