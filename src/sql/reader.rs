@@ -11,6 +11,7 @@ use super::name::Name;
 use super::scan::Scanner;
 use super::scan::Span;
 use super::scan::Strings;
+use super::scan::Token;
 use super::scan::TokenKind;
 use super::touches::Touches;
 use super::word::Word;
@@ -19,10 +20,7 @@ use super::word::Word;
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     scan: Scanner<'a>,
-    /// The token under the eyes, none at the end of the text. Its two parts lie apart because
-    /// a whole one, written in parts and read at once, stalls the processor.
-    now: Option<TokenKind>,
-    span: Span,
+    now: Option<Token>,
     pub word: Word,
     /// The words just before; [`Word::NONE`] where other tokens were.
     before: Word,
@@ -45,7 +43,6 @@ impl<'a> Reader<'a> {
         let mut reader = Reader {
             scan: Scanner::new(text, strings),
             now: None,
-            span: Span::default(),
             word: Word::NONE,
             before: Word::NONE,
             earlier: Word::NONE,
@@ -114,44 +111,33 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn ends(&self) -> bool {
         match self.now {
-            Some(kind) => kind == TokenKind::Semicolon && self.depth == 0,
+            Some(token) => token.kind == TokenKind::Semicolon && self.depth == 0,
             None => true,
         }
     }
 
     #[inline]
     fn load(&mut self) {
-        match self.scan.significant() {
-            Some(token) => {
-                self.now = Some(token.kind);
-                self.span = token.span;
-                self.word = self.scan.word(token);
-            }
-            None => {
-                let end = self.scan.text().len();
-                self.now = None;
-                self.span = Span { start: end, end };
-                self.word = Word::NONE;
-            }
-        }
+        self.now = self.scan.significant();
+        self.word = self.now.map_or(Word::NONE, |token| self.scan.word(token));
     }
 
     /// Passes the token under the eyes.
     #[inline]
     pub fn pass(&mut self) {
-        let Some(kind) = self.now else { return };
-        if kind == TokenKind::Open {
+        let Some(token) = self.now else { return };
+        if token.kind == TokenKind::Open {
             self.depth += 1;
-        } else if kind == TokenKind::Close {
+        } else if token.kind == TokenKind::Close {
             self.depth = self.depth.saturating_sub(1);
-        } else if kind.hides_names() {
+        } else if token.kind.hides_names() {
             self.touches |= Touches::UNCLEAR;
         }
         if self.word != Word::NONE {
             self.notice(self.word);
         }
         (self.earlier, self.before) = (self.before, self.word);
-        self.behind = self.span.end;
+        self.behind = token.span.end;
         self.load();
     }
 
@@ -179,17 +165,19 @@ impl<'a> Reader<'a> {
     }
 
     pub fn is(&self, kind: TokenKind) -> bool {
-        self.now == Some(kind)
+        self.now.is_some_and(|token| token.kind == kind)
     }
 
     /// Whether `=` is here.
     pub fn is_equals(&self) -> bool {
-        self.span.of(self.text()) == b"="
+        let now = self.now.map(|token| token.span.of(self.scan.text()));
+        now == Some(b"=")
     }
 
     /// Whether `*` is here.
     pub fn is_star(&self) -> bool {
-        self.span.of(self.text()) == b"*"
+        let now = self.now.map(|token| token.span.of(self.scan.text()));
+        now == Some(b"*")
     }
 
     pub fn text(&self) -> &'a [u8] {
@@ -198,7 +186,8 @@ impl<'a> Reader<'a> {
 
     /// The offset of the token under the eyes, or of the text's end.
     pub fn here(&self) -> usize {
-        self.span.start
+        self.now
+            .map_or(self.scan.text().len(), |token| token.span.start)
     }
 
     /// A span from here on whose end is not known yet.
@@ -228,15 +217,14 @@ impl<'a> Reader<'a> {
 
     /// Passes a name.
     pub fn name(&mut self) -> Option<Name> {
-        let kind = self.now.filter(|kind| kind.is_name())?;
-        let start = self.span.start;
+        let token = self.now.filter(|token| token.kind.is_name())?;
         self.pass();
-        if kind == TokenKind::UnicodeName && self.take(Word::UESCAPE) {
+        if token.kind == TokenKind::UnicodeName && self.take(Word::UESCAPE) {
             self.pass();
         }
         Some(Name {
             span: Span {
-                start,
+                start: token.span.start,
                 end: self.behind,
             },
         })
