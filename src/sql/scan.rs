@@ -171,11 +171,10 @@ impl<'a> Scanner<'a> {
 
     /// The first offset from `at` on whose byte is not in `set`.
     #[inline(always)]
-    fn past(&self, mut at: usize, set: u8) -> usize {
-        while traits(self.byte(at)) & set != 0 {
-            at += 1;
-        }
-        at
+    fn past(&self, at: usize, set: u8) -> usize {
+        let rest = self.text.get(at..).unwrap_or_default();
+        let other = rest.iter().position(|byte| traits(*byte) & set == 0);
+        at + other.unwrap_or(rest.len())
     }
 
     /// The offset of the next `needle` from `at` on.
