@@ -10,8 +10,9 @@
 //! Nothing outside this room looks at statement text.
 //!
 //! The answers are exact for every text that the server accepts. A text it refuses does nothing,
-//! so any answer will do; the work stays linear all the same. Two things are beyond the bytes:
+//! so any answer will do; the work stays linear all the same. Three things are beyond the bytes:
 //!
+//! - a name in U&"…" is not unescaped on the way: [`Touches::UNCLEAR`];
 //! - with `standard_conforming_strings` off a backslash escapes in plain strings too: [`Strings`];
 //! - in the client encodings SJIS, BIG5, GBK, UHC, GB18030, JOHAB and SHIFT_JIS_2004 the second
 //!   byte of a character may look like ASCII (a backslash, a bracket, a letter). The server

@@ -11,7 +11,6 @@ use super::name::Name;
 use super::scan::Scanner;
 use super::scan::Span;
 use super::scan::Strings;
-use super::scan::Token;
 use super::scan::TokenKind;
 use super::touches::Touches;
 use super::word::Word;
@@ -20,7 +19,10 @@ use super::word::Word;
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     scan: Scanner<'a>,
-    now: Option<Token>,
+    /// The token under the eyes, none at the end of the text. Its two parts lie apart because
+    /// a whole one, written in parts and read at once, stalls the processor.
+    now: Option<TokenKind>,
+    span: Span,
     pub word: Word,
     /// The words just before; [`Word::NONE`] where other tokens were.
     before: Word,
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
         let mut reader = Reader {
             scan: Scanner::new(text, strings),
             now: None,
+            span: Span::default(),
             word: Word::NONE,
             before: Word::NONE,
             earlier: Word::NONE,
@@ -111,33 +114,44 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn ends(&self) -> bool {
         match self.now {
-            Some(token) => token.kind == TokenKind::Semicolon && self.depth == 0,
+            Some(kind) => kind == TokenKind::Semicolon && self.depth == 0,
             None => true,
         }
     }
 
     #[inline]
     fn load(&mut self) {
-        self.now = self.scan.significant();
-        self.word = self.now.map_or(Word::NONE, |token| self.scan.word(token));
+        match self.scan.significant() {
+            Some(token) => {
+                self.now = Some(token.kind);
+                self.span = token.span;
+                self.word = self.scan.word(token);
+            }
+            None => {
+                let end = self.scan.text().len();
+                self.now = None;
+                self.span = Span { start: end, end };
+                self.word = Word::NONE;
+            }
+        }
     }
 
     /// Passes the token under the eyes.
     #[inline]
     pub fn pass(&mut self) {
-        let Some(token) = self.now else { return };
-        if token.kind == TokenKind::Open {
+        let Some(kind) = self.now else { return };
+        if kind == TokenKind::Open {
             self.depth += 1;
-        } else if token.kind == TokenKind::Close {
+        } else if kind == TokenKind::Close {
             self.depth = self.depth.saturating_sub(1);
-        } else if token.kind.hides_names() {
+        } else if kind.hides_names() {
             self.touches |= Touches::UNCLEAR;
         }
         if self.word != Word::NONE {
             self.notice(self.word);
         }
         (self.earlier, self.before) = (self.before, self.word);
-        self.behind = token.span.end;
+        self.behind = self.span.end;
         self.load();
     }
 
@@ -165,19 +179,17 @@ impl<'a> Reader<'a> {
     }
 
     pub fn is(&self, kind: TokenKind) -> bool {
-        self.now.is_some_and(|token| token.kind == kind)
+        self.now == Some(kind)
     }
 
     /// Whether `=` is here.
     pub fn is_equals(&self) -> bool {
-        let now = self.now.map(|token| token.span.of(self.scan.text()));
-        now == Some(b"=")
+        self.span.of(self.text()) == b"="
     }
 
     /// Whether `*` is here.
     pub fn is_star(&self) -> bool {
-        let now = self.now.map(|token| token.span.of(self.scan.text()));
-        now == Some(b"*")
+        self.span.of(self.text()) == b"*"
     }
 
     pub fn text(&self) -> &'a [u8] {
@@ -186,8 +198,7 @@ impl<'a> Reader<'a> {
 
     /// The offset of the token under the eyes, or of the text's end.
     pub fn here(&self) -> usize {
-        self.now
-            .map_or(self.scan.text().len(), |token| token.span.start)
+        self.span.start
     }
 
     /// A span from here on whose end is not known yet.
@@ -217,14 +228,15 @@ impl<'a> Reader<'a> {
 
     /// Passes a name.
     pub fn name(&mut self) -> Option<Name> {
-        let token = self.now.filter(|token| token.kind.is_name())?;
+        let kind = self.now.filter(|kind| kind.is_name())?;
+        let start = self.span.start;
         self.pass();
-        if token.kind == TokenKind::UnicodeName && self.take(Word::UESCAPE) {
+        if kind == TokenKind::UnicodeName && self.take(Word::UESCAPE) {
             self.pass();
         }
         Some(Name {
             span: Span {
-                start: token.span.start,
+                start,
                 end: self.behind,
             },
         })

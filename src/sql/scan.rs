@@ -171,11 +171,10 @@ impl<'a> Scanner<'a> {
 
     /// The first offset from `at` on whose byte is not in `set`.
     #[inline(always)]
-    fn past(&self, mut at: usize, set: u8) -> usize {
-        while traits(self.byte(at)) & set != 0 {
-            at += 1;
-        }
-        at
+    fn past(&self, at: usize, set: u8) -> usize {
+        let rest = self.text.get(at..).unwrap_or_default();
+        let other = rest.iter().position(|byte| traits(*byte) & set == 0);
+        at + other.unwrap_or(rest.len())
     }
 
     /// The offset of the next `needle` from `at` on.
@@ -219,7 +218,7 @@ impl<'a> Scanner<'a> {
                 self.closed(TokenKind::EscapeString, end)
             }
             (b'b' | b'x', b'\'', _) => {
-                let end = self.end_of_string(start + 2, Strings::Standard);
+                let end = self.end_of_bits(start + 2);
                 self.closed(TokenKind::BitString, end)
             }
             (b'n', b'\'', _) => {
@@ -252,6 +251,17 @@ impl<'a> Scanner<'a> {
             match self.continuation(at + 1) {
                 Some(inside) => at = inside,
                 None => return Some(at + 1),
+            }
+        }
+    }
+
+    /// The end of a bit string. No quote is doubled in it: the first one ends it.
+    fn end_of_bits(&self, mut at: usize) -> Option<usize> {
+        loop {
+            at = self.seek(at, b'\'')? + 1;
+            match self.continuation(at) {
+                Some(inside) => at = inside,
+                None => return Some(at),
             }
         }
     }

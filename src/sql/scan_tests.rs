@@ -86,6 +86,11 @@ fn the_other_strings_have_kinds_of_their_own() {
 }
 
 #[test]
+fn no_quote_is_doubled_in_a_bit_string() {
+    cuts("b'1''0'x'1f'''", &["b'1'", "'0'", "x'1f'", "''"]);
+}
+
+#[test]
 fn a_prefix_is_a_letter_alone_right_before_its_quote() {
     cuts(
         "ae'b' e 'c' u& 'd' u &'e' u&f",
