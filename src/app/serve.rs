@@ -7,7 +7,6 @@ use std::{
 };
 
 use tokio::{
-    runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
@@ -15,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::demo::Wanted;
 use crate::config::{self, Cli, Command, Config, LogFormat, LogSettings, World};
-use crate::server::{self, Running, Shutdown};
+use crate::server::{self, Beside, Door, Shutdown};
 
 /// How often the drain looks whether all have left.
 const LOOK: Duration = Duration::from_millis(20);
@@ -33,11 +32,12 @@ pub fn serve(config: Config) -> ExitCode {
     let shutdown = config.server.shutdown;
     let addresses = config.server.addresses.clone();
     let workers = config.server.workers;
-    match server::start(config.server) {
-        Ok(running) => {
-            tracing::info!(?addresses, workers, "ready for clients");
-            until_told(running, shutdown)
-        }
+    let until = async |door: Door| {
+        tracing::info!(?addresses, workers, "ready for clients");
+        watch(&door, shutdown).await
+    };
+    match server::run(config.server, until) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("pg-ambassador: {error}");
             ExitCode::FAILURE
@@ -49,7 +49,7 @@ pub fn serve(config: Config) -> ExitCode {
 pub fn in_background(
     wanted: &Wanted,
     world: &World<'_>,
-) -> Result<Running, Box<dyn Error + Send + Sync>> {
+) -> Result<Beside, Box<dyn Error + Send + Sync>> {
     use clap::Parser;
     let listen = wanted.listen.to_string();
     let args = [
@@ -63,7 +63,7 @@ pub fn in_background(
         return Err("the demo's own command line is not understood".into());
     };
     let config = config::load(&run, world)?;
-    Ok(server::start(config.server)?)
+    Ok(server::run_beside(config.server)?)
 }
 
 fn log(settings: LogSettings) {
@@ -78,20 +78,7 @@ fn log(settings: LogSettings) {
     }
 }
 
-fn until_told(running: Running, shutdown: Shutdown) -> ExitCode {
-    let runtime = match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("pg-ambassador: cannot watch for signals: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = runtime.block_on(watch(&running, shutdown));
-    drop(running);
-    code
-}
-
-async fn watch(running: &Running, shutdown: Shutdown) -> ExitCode {
+async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
     let signals = Signals::listen();
     let mut signals = match signals {
         Ok(signals) => signals,
@@ -105,31 +92,31 @@ async fn watch(running: &Running, shutdown: Shutdown) -> ExitCode {
         Told::Interrupt => Duration::ZERO,
     };
     tokio::select! {
-        () = drain(running, grace, shutdown.drain_timeout) => ExitCode::SUCCESS,
+        () = drain(door, grace, shutdown.drain_timeout) => ExitCode::SUCCESS,
         _ = signals.next() => ExitCode::from(INTERRUPTED),
     }
 }
 
-async fn drain(running: &Running, grace: Duration, limit: Duration) {
+async fn drain(door: &Door, grace: Duration, limit: Duration) {
     let begun = Instant::now();
-    tracing::info!(?grace, clients = running.clients(), "shutting down");
-    empty_within(running, begun + grace).await;
-    running.drain();
-    if empty_within(running, begun + limit.max(grace)).await {
+    tracing::info!(?grace, clients = door.clients(), "shutting down");
+    empty_within(door, begun + grace).await;
+    door.drain();
+    if empty_within(door, begun + limit.max(grace)).await {
         tracing::info!("all clients have left");
         return;
     }
-    let cut = running.clients();
+    let cut = door.clients();
     tracing::warn!(
         clients = cut,
         "drain_timeout is over: cutting off who is left"
     );
-    running.send_away();
-    empty_within(running, Instant::now() + LAST_WORDS).await;
+    door.send_away();
+    empty_within(door, Instant::now() + LAST_WORDS).await;
 }
 
-async fn empty_within(running: &Running, end: Instant) -> bool {
-    while running.clients() > 0 {
+async fn empty_within(door: &Door, end: Instant) -> bool {
+    while door.clients() > 0 {
         if Instant::now() >= end {
             return false;
         }

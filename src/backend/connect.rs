@@ -158,10 +158,8 @@ async fn authenticate(wire: &mut Wire, login: &Rc<Login>) -> Result<(), ConnectE
             Challenge::Sasl { mechanisms } => {
                 scram_exchange(wire, login, mechanisms).await?;
                 let frame = wire.next().await?;
-                return match challenge(&frame)? {
-                    Challenge::Ok => Ok(()),
-                    _ => Err(ConnectError::Protocol),
-                };
+                let proven = challenge(&frame)? == Challenge::Ok;
+                return proven.then_some(()).ok_or(ConnectError::Protocol);
             }
             Challenge::Cleartext if login.password.is_none() => {
                 return Err(ConnectError::NoPassword);
@@ -237,19 +235,18 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
     loop {
         let frame = wire.next().await?;
         let body = backend::body(&frame);
-        match kind(&frame) {
-            Kind::ParameterStatus => {
-                let (name, value) =
-                    backend::parameter_status(body).ok_or(ConnectError::Protocol)?;
-                statuses.set(name, value);
-            }
-            Kind::BackendKeyData => {
-                let (pid, key) = backend::key_data(body).ok_or(ConnectError::Protocol)?;
-                identity = Some((pid, key.to_owned()));
-            }
-            Kind::ReadyForQuery => break,
-            // Where there is no key there is no cancelling, and nothing else is amiss.
-            _ => {}
+        let kind = kind(&frame);
+        if kind == Kind::ReadyForQuery {
+            break;
+        }
+        if kind == Kind::ParameterStatus {
+            let (name, value) = backend::parameter_status(body).ok_or(ConnectError::Protocol)?;
+            statuses.set(name, value);
+        }
+        // Where there is no key there is no cancelling, and nothing else is amiss.
+        if kind == Kind::BackendKeyData {
+            let (pid, key) = backend::key_data(body).ok_or(ConnectError::Protocol)?;
+            identity = Some((pid, key.to_owned()));
         }
     }
     if !wire.inbox.is_empty() {
@@ -335,17 +332,17 @@ impl Wire {
     async fn next(&mut self) -> Result<Vec<u8>, ConnectError> {
         loop {
             let frame = self.frame().await?;
-            match kind(&frame) {
-                Kind::ErrorResponse => {
-                    let body = backend::body(&frame).to_owned();
-                    return Err(ConnectError::Rejected {
-                        code: notice::sqlstate(&body),
-                        body,
-                    });
-                }
-                Kind::NoticeResponse | Kind::NegotiateProtocolVersion => {}
-                Kind::Unknown => return Err(ConnectError::Protocol),
-                _ => return Ok(frame),
+            let kind = kind(&frame);
+            if kind == Kind::ErrorResponse {
+                let body = backend::body(&frame).to_owned();
+                let code = notice::sqlstate(&body);
+                return Err(ConnectError::Rejected { code, body });
+            }
+            if kind == Kind::Unknown {
+                return Err(ConnectError::Protocol);
+            }
+            if kind != Kind::NoticeResponse && kind != Kind::NegotiateProtocolVersion {
+                return Ok(frame);
             }
         }
     }

@@ -36,12 +36,12 @@ impl Lease {
 
     /// Gives a clean connection back: nothing owed, outside a transaction.
     pub fn release(mut self) {
-        if let Some(connection) = self.connection.take() {
-            if !self.pinned {
-                shelf::put_back(&self.pool, connection);
-            } else if self.pool.shelf.borrow_mut().unpin(&connection) {
-                shelf::put_back(&self.pool, connection);
-            }
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        // A pinned one for which the pool has no room any more is closed.
+        if !self.pinned || self.pool.shelf.borrow_mut().unpin(&connection) {
+            shelf::put_back(&self.pool, connection);
         }
     }
 

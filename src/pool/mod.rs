@@ -11,7 +11,7 @@ mod lease;
 mod settings;
 mod shelf;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, task::Waker, time::Instant};
 
 pub use acquire::{Acquired, Refusal, Ticket, Wish};
 pub use exchange::{Exchange, Post};
@@ -48,6 +48,8 @@ pub struct Pool {
     worker: usize,
     clock: Rc<Clock>,
     shelf: RefCell<Shelf>,
+    /// Wakes the keeper of the idle connections; `None` until its first round.
+    keeper: RefCell<Option<Waker>>,
 }
 
 /// A shared connection that a client was told the process id of.
@@ -77,6 +79,7 @@ impl Pool {
             worker,
             clock,
             shelf: RefCell::new(Shelf::new(share)),
+            keeper: RefCell::default(),
         });
         shelf::keep(&pool);
         pool

@@ -23,7 +23,8 @@ pub(super) struct Shelf {
     pub dialling: usize,
     /// Connections that sessions keep, beyond the share.
     pub pinned: usize,
-    /// The most recently used last.
+    /// The most recently used last. Boxed, for they move between leases with every transaction.
+    #[expect(clippy::vec_box, reason = "a lease and a waiter hold the same box")]
     pub idle: Vec<Box<Connection>>,
     /// Those that wait, first come first served.
     pub waiters: VecDeque<Rc<Waiter>>,
@@ -33,7 +34,6 @@ pub(super) struct Shelf {
     /// No dial before this.
     pub rest_until: Option<Instant>,
     members: Vec<Member>,
-    keeper: Option<Waker>,
 }
 
 /// A living shared connection, idle or lent.
@@ -57,7 +57,6 @@ impl Shelf {
             failures: 0,
             rest_until: None,
             members: Vec::new(),
-            keeper: None,
         }
     }
 
@@ -174,11 +173,8 @@ pub(super) fn keep(pool: &Rc<Pool>) {
 
 /// Drops idle connections that ended or said something.
 fn watch(pool: &Rc<Pool>, cx: &mut Context<'_>) {
-    let idle = {
-        let mut shelf = pool.shelf.borrow_mut();
-        shelf.keeper = Some(cx.waker().clone());
-        std::mem::take(&mut shelf.idle)
-    };
+    pool.keeper.replace(Some(cx.waker().clone()));
+    let idle = std::mem::take(&mut pool.shelf.borrow_mut().idle);
     for mut connection in idle {
         if is_quiet(pool, &mut connection, cx) {
             pool.shelf.borrow_mut().idle.push(connection);
@@ -233,16 +229,11 @@ pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
     };
     connection.idle_since = Some(now);
     // Its readiness wakes the keeper from now on, no longer the session that had it.
-    let quiet = match shelf.keeper.clone() {
-        Some(keeper) => {
-            drop(shelf);
-            is_quiet(pool, &mut connection, &mut Context::from_waker(&keeper))
-        }
+    drop(shelf);
+    let quiet = match &*pool.keeper.borrow() {
+        Some(keeper) => is_quiet(pool, &mut connection, &mut Context::from_waker(keeper)),
         // The keeper's first round, still to come, finds it on the shelf.
-        None => {
-            drop(shelf);
-            true
-        }
+        None => true,
     };
     if quiet {
         pool.shelf.borrow_mut().idle.push(connection);

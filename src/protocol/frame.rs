@@ -56,7 +56,11 @@ pub fn split_cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test"
+)]
 mod tests {
     use super::*;
 

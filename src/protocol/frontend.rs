@@ -181,7 +181,11 @@ pub const SYNC: &[u8] = &[b'S', 0, 0, 0, 4];
 pub const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test"
+)]
 mod tests {
     use super::*;
 

@@ -7,7 +7,14 @@ mod plan;
 mod settings;
 mod worker;
 
-use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
+
+use tokio::sync::oneshot;
 
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
@@ -29,70 +36,106 @@ pub enum StartError {
     Worker(#[source] io::Error),
 }
 
-/// A running ambassador. Dropping it ends it at once.
-pub struct Running {
-    plan: Arc<Plan>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
+/// A running ambassador, for whoever wants it to end.
+#[derive(Clone)]
+pub struct Door(Arc<Plan>);
 
-/// Binds every address and starts the workers; returns once clients can connect. The backends
-/// may be down.
-///
-/// # Errors
-/// See [`StartError`].
-pub fn start(settings: Settings) -> Result<Running, StartError> {
-    let listeners = accept::bind(&settings.addresses)?;
-    let (plan, inboxes) = Plan::new(settings);
-    let plan = Arc::new(plan);
-    let mut listeners = Some(listeners);
-    let mut threads = Vec::new();
-    for (index, inbox) in inboxes.into_iter().enumerate() {
-        // The first worker accepts for all.
-        let listeners = listeners.take().unwrap_or_default();
-        let plan = Arc::clone(&plan);
-        let thread = thread::Builder::new()
-            .name(format!("worker-{index}"))
-            .spawn(move || worker::run(index, plan, inbox, listeners))
-            .map_err(StartError::Worker)?;
-        threads.push(thread);
-    }
-    Ok(Running { plan, threads })
-}
-
-impl Running {
+impl Door {
     /// Clients that are connected.
     pub fn clients(&self) -> usize {
-        self.plan.clients()
+        self.0.clients()
     }
 
     /// No new client is let in (57P03); sessions leave as soon as they are idle (57P01).
     pub fn drain(&self) {
-        self.plan.close_the_door();
-        self.plan.tell_all(|| Mail::Drain);
+        self.0.close();
+        self.0.tell_all(|| Mail::Drain);
     }
 
     /// Sends every client away (57P01), whatever it is doing.
     pub fn send_away(&self) {
-        self.plan.tell_all(|| Mail::Terminate);
-    }
-
-    /// Waits until the last client has left; false: some were still there after `limit`.
-    pub fn wait_until_empty(&self, limit: Duration) -> bool {
-        let end = std::time::Instant::now() + limit;
-        while self.clients() > 0 {
-            if std::time::Instant::now() >= end {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        true
+        self.0.tell_all(|| Mail::Terminate);
     }
 }
 
-impl Drop for Running {
+/// Binds every address and serves, the first worker on this very thread, until `until` is over:
+/// a process with one worker has one thread, which makes its system calls and its memory
+/// cheaper. `until` runs beside it once clients can connect. The backends may be down.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn run<T>(settings: Settings, until: impl AsyncFnOnce(Door) -> T) -> Result<T, StartError> {
+    let listeners = accept::bind(&settings.addresses)?;
+    serve(settings, listeners, until)
+}
+
+fn serve<T>(
+    settings: Settings,
+    listeners: Vec<TcpListener>,
+    until: impl AsyncFnOnce(Door) -> T,
+) -> Result<T, StartError> {
+    let (plan, inboxes) = Plan::new(settings);
+    let plan = Arc::new(plan);
+    let mut inboxes = inboxes.into_iter().enumerate();
+    let first = inboxes.next();
+    let mut threads = Vec::new();
+    for (index, inbox) in inboxes {
+        let plan = Arc::clone(&plan);
+        let thread = thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || worker::run(index, plan, inbox, Vec::new(), async || ()))
+            .map_err(StartError::Worker)?;
+        threads.push(thread);
+    }
+    let door = Door(Arc::clone(&plan));
+    let result = match first {
+        Some((index, inbox)) => {
+            let until = async || until(door).await;
+            worker::run(index, Arc::clone(&plan), inbox, listeners, until)
+        }
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    };
+    plan.tell_all(|| Mail::Stop);
+    for thread in threads {
+        // A worker that panicked has said so already.
+        thread.join().ok();
+    }
+    result.map_err(StartError::Worker)
+}
+
+/// An ambassador that serves beside its caller. Dropping it ends it at once.
+pub struct Beside {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// As [`run`], on threads of its own; returns once clients can connect.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn run_beside(settings: Settings) -> Result<Beside, StartError> {
+    let listeners = accept::bind(&settings.addresses)?;
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("worker-0".to_owned())
+        .spawn(move || {
+            // Told to stop, or its owner is gone: both are the end.
+            let until = async |_| stopped.await.unwrap_or_default();
+            if let Err(error) = serve(settings, listeners, until) {
+                tracing::error!("{error}");
+            }
+        })
+        .map_err(StartError::Worker)?;
+    Ok(Beside {
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+impl Drop for Beside {
     fn drop(&mut self) {
-        self.plan.tell_all(|| Mail::Stop);
-        for thread in self.threads.drain(..) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
             // A worker that panicked has said so already.
             thread.join().ok();
         }

@@ -106,7 +106,7 @@ impl Plan {
         }
     }
 
-    pub fn close_the_door(&self) {
+    pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 

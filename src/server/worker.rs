@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    io,
     net::TcpListener,
     rc::Rc,
     sync::Arc,
@@ -60,20 +61,31 @@ pub struct Worker {
     sessions: HashMap<String, Rc<session::Settings>>,
 }
 
-/// Runs a worker until it is told to stop.
-pub fn run(
+/// Runs a worker until it is told to stop, and `until` is over.
+///
+/// # Errors
+/// The system gave no runtime.
+pub fn run<T>(
     index: usize,
     plan: Arc<Plan>,
     inbox: UnboundedReceiver<Mail>,
     listeners: Vec<TcpListener>,
-) {
+    until: impl AsyncFnOnce() -> T,
+) -> io::Result<T> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .build_local(LocalOptions::default());
-    match runtime {
-        Ok(runtime) => runtime.block_on(work(index, plan, inbox, listeners)),
-        Err(error) => tracing::error!("worker {index} cannot start: {error}"),
-    }
+        .build_local(LocalOptions::default())?;
+    let told = Arc::clone(&plan);
+    Ok(runtime.block_on(async {
+        let work = spawn_local(work(index, plan, inbox, listeners));
+        let result = until().await;
+        if index == 0 {
+            told.tell(0, Mail::Stop);
+        }
+        // A worker that panicked has said so already.
+        work.await.ok();
+        result
+    }))
 }
 
 async fn work(

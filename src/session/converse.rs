@@ -32,7 +32,7 @@ pub(super) async fn converse(
                 sent = true;
                 lease.link.send(cx, commands)?;
             }
-            if let Poll::Pending = lease.link.poll_flush(cx)? {
+            if lease.link.poll_flush(cx)?.is_pending() {
                 return Poll::Pending;
             }
             lease.link.poll_read(cx, &mut chunk)

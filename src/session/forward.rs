@@ -2,13 +2,14 @@
 
 use std::task::{Context, Poll};
 
-use super::{End, Fault, Io, Phase, Session, ledger::Reply, splice::Splice};
+use super::{End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, splice::Splice};
 use crate::protocol::{
     backend,
     frame::{self, Header},
-    frontend::Kind,
+    frontend::{self, Kind},
     notice::Severity,
 };
+use crate::sql;
 
 /// A frame up to this size is looked at in whole; of a larger one only the beginning is.
 pub(super) const GATHER: usize = 256 * 1024;
@@ -36,6 +37,7 @@ impl Session {
     /// Reads from the client and sends on. Tells whether anything moved.
     pub(super) fn forward(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<bool, End> {
         if self.flow.leaving {
+            self.leave_if_wished()?;
             return Ok(false);
         }
         let resumed = self.collect_lease(cx);
@@ -43,7 +45,7 @@ impl Session {
             && lease.link.is_backed_up()
         {
             // A broken pipe shows where the backend's last words are read.
-            if let Poll::Pending = lease.link.poll_flush(cx) {
+            if lease.link.poll_flush(cx).is_pending() {
                 return Ok(false);
             }
         }
@@ -190,6 +192,15 @@ impl Session {
         if self.flow.refusing {
             return self.refuse_up_to_sync(cx, kind);
         }
+        if self.settings.pool_mode == PoolMode::Statement && begins(kind, seen) {
+            let database = fault::database(&self.pool);
+            let fault = Fault::StatementMode { database };
+            if !self.ledger.is_empty() {
+                // Its place among the replies to come could not be kept.
+                return Err(fault.into());
+            }
+            return self.refuse_with(cx, kind, &fault);
+        }
         let step = match kind {
             Kind::Query => self.query(header, seen, splice),
             Kind::Parse => self.parse(cx, header, seen, splice)?,
@@ -211,10 +222,10 @@ impl Session {
             }
             Kind::Authentication | Kind::Unknown => return Err(Fault::Protocol.into()),
         };
-        match step {
-            Step::Wait if self.denied.is_some() => self.refuse(cx, kind),
-            step => Ok(step),
+        if self.denied.is_some() && matches!(step, Step::Wait) {
+            return self.refuse(cx, kind);
         }
+        Ok(step)
     }
 
     fn pass_if_leased(&self) -> Step {
@@ -292,4 +303,28 @@ impl Session {
         }
         Ok(Step::Drop)
     }
+}
+
+/// Whether a Query or a Parse would open a transaction block.
+fn begins(kind: Kind, seen: &[u8]) -> bool {
+    let body = seen.get(frame::HEADER..).unwrap_or_default();
+    let text = match kind {
+        Kind::Query => frontend::text(body),
+        Kind::Parse => frontend::parse(body).map_or(&[][..], |(_, rest)| frontend::text(rest)),
+        Kind::Bind
+        | Kind::Describe
+        | Kind::Execute
+        | Kind::Close
+        | Kind::Sync
+        | Kind::Flush
+        | Kind::FunctionCall
+        | Kind::CopyData
+        | Kind::CopyDone
+        | Kind::CopyFail
+        | Kind::Terminate
+        | Kind::Authentication
+        | Kind::Unknown => return false,
+    };
+    let begin = |statement: sql::Statement| statement.kind == sql::Kind::Begin;
+    sql::read(text).touches.any(sql::Touches::TRANSACTION) && sql::statements(text).any(begin)
 }

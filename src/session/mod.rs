@@ -188,9 +188,8 @@ impl Session {
     fn turn(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
         self.heed(cx)?;
         loop {
-            let relayed = self.relay(cx, io)?;
-            let forwarded = self.forward(cx, io)?;
-            if !relayed && !forwarded {
+            while self.relay(cx, io)? {}
+            if !self.forward(cx, io)? {
                 return Ok(());
             }
         }

@@ -1,6 +1,6 @@
 //! Why does a session keep its connection beyond the transaction?
 
-use crate::sql::{Reading, Touches};
+use crate::sql::{Kind, Reading, Touches};
 
 /// What a session has on its connection that no other connection has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,13 +81,18 @@ pub const DESTROYS: Touches = Touches::DISCARD.and(Touches::DEALLOCATE);
 /// What may stay behind on the connection once this text has run.
 #[inline]
 pub fn reason(reading: &Reading) -> Option<Reason> {
-    if !reading.touches.any(ANY) {
+    if !reading.touches.any(ANY) || is_reset(reading) {
         return None;
     }
     let mut reasons = REASONS.iter();
     reasons
         .find(|(touches, _)| reading.touches.any(*touches))
         .map(|(_, reason)| *reason)
+}
+
+/// Taking back leaves nothing behind on a connection that is shared.
+fn is_reset(reading: &Reading) -> bool {
+    reading.count == 1 && matches!(reading.first, Kind::Reset(_) | Kind::ResetAll)
 }
 
 /// Whether the text must run on the connection whose process id the client was told.

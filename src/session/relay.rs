@@ -450,7 +450,7 @@ impl Session {
         self.leave_if_wished()
     }
 
-    fn leave_if_wished(&self) -> Result<(), End> {
+    pub(super) fn leave_if_wished(&self) -> Result<(), End> {
         if self.flow.leaving && self.ledger.is_empty() {
             return Err(End::Terminated);
         }

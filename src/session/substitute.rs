@@ -50,13 +50,16 @@ impl Session {
         if reading.count != 1 {
             return None;
         }
-        match reading.first {
-            Kind::Discard(what) => self.discard(what),
-            Kind::ResetAll => self.reset_all(),
-            Kind::Reset(what) => self.reset(what, text),
-            Kind::Deallocate(target) => self.deallocate(target, text),
-            _ => None,
+        if let Kind::Discard(what) = reading.first {
+            return self.discard(what);
         }
+        if let Kind::Reset(what) = reading.first {
+            return self.reset(what, text);
+        }
+        if let Kind::Deallocate(target) = reading.first {
+            return self.deallocate(target, text);
+        }
+        (reading.first == Kind::ResetAll).then(|| self.reset_all())
     }
 
     fn is_shared(&self) -> bool {
@@ -83,11 +86,11 @@ impl Session {
         }
     }
 
-    fn reset_all(&self) -> Option<Substitute> {
+    fn reset_all(&self) -> Substitute {
         if self.is_shared() {
-            return Some(Substitute::harmless("RESET", Effect::None));
+            return Substitute::harmless("RESET", Effect::None);
         }
-        Some(Substitute::itself(Effect::ResetAll))
+        Substitute::itself(Effect::ResetAll)
     }
 
     /// RESET of a start-up setting goes back to the client's start-up value.

@@ -227,9 +227,12 @@ async fn ask(
     let mut error: Option<Vec<u8>> = None;
     if !commands.is_empty() {
         commands.extend_from_slice(frontend::SYNC);
-        let visit = |kind, frame: &[u8]| match kind {
-            Kind::ErrorResponse => error = Some(crate::protocol::backend::body(frame).to_owned()),
-            _ => notices.extend_from_slice(frame),
+        let visit = |kind, frame: &[u8]| {
+            if kind == Kind::ErrorResponse {
+                error = Some(crate::protocol::backend::body(frame).to_owned());
+            } else {
+                notices.extend_from_slice(frame);
+            }
         };
         let talk = converse(&mut lease, &commands, 1, visit).await;
         talk.map_err(|error| lost(pool, &error))?;
