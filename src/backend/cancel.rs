@@ -10,7 +10,8 @@ use std::{
 use tokio::time::timeout;
 
 use super::{Target, dial::dial};
-use crate::{net::Link, protocol::startup};
+use crate::net::Link;
+use crate::protocol::startup;
 
 /// A cancel that has not ended by then is given up.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -5,16 +5,14 @@ use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Poll, task::ready, t
 use tokio::time::timeout;
 
 use super::{Connection, ConnectionId, Memory, Seat, Settings, dial::dial};
-use crate::{
-    auth::{Secret, md5, scram},
-    net::Link,
-    protocol::{
-        Parameters, SqlState,
-        backend::{self, Challenge, Kind},
-        frame, notice, startup,
-    },
-    topology::Address,
+use crate::auth::{Secret, md5, scram};
+use crate::net::Link;
+use crate::protocol::{
+    Parameters, SqlState,
+    backend::{self, Challenge, Kind},
+    frame, notice, startup,
 };
+use crate::topology::Address;
 
 /// The longest message that a backend may send before we are in.
 const MAX_LOGIN_MESSAGE: usize = 1024 * 1024;

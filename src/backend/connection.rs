@@ -10,10 +10,8 @@ use std::{
 };
 
 use super::Memory;
-use crate::{
-    net::{Detached, Link},
-    protocol::Parameters,
-};
+use crate::net::{Detached, Link};
+use crate::protocol::Parameters;
 
 /// Names a connection for as long as it lives on one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Keepalive;
-use crate::{net::Stream, topology::Address};
+use crate::net::Stream;
+use crate::topology::Address;
 
 /// Resolves and connects; every address that a name has is tried in turn.
 pub async fn dial(address: &Address, keepalive: &Keepalive) -> io::Result<Stream> {

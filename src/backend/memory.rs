@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{protocol::Parameters, sql::Reading};
+use crate::protocol::Parameters;
+use crate::sql::Reading;
 
 /// A prepared statement that sessions share, under a name of ours.
 #[derive(Debug)]

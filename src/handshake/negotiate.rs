@@ -2,10 +2,8 @@
 
 use std::{future::poll_fn, io, task::Poll, task::ready};
 
-use crate::{
-    net::Link,
-    protocol::startup::{self, First, Refused, Startup},
-};
+use crate::net::Link;
+use crate::protocol::startup::{self, First, Refused, Startup};
 
 /// What a client came for.
 #[derive(Debug)]

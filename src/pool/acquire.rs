@@ -11,12 +11,10 @@ use super::{
     Lease, Pool,
     shelf::{self, Shelf},
 };
-use crate::{
-    backend::{ConnectError, Connection, ConnectionId, Seat, connect},
-    protocol::Parameters,
-    resilience::{Backoff, jittered},
-    telemetry::events,
-};
+use crate::backend::{ConnectError, Connection, ConnectionId, Seat, connect};
+use crate::protocol::Parameters;
+use crate::resilience::{Backoff, jittered};
+use crate::telemetry::events;
 
 /// Dials of one pool that may be under way at once on one worker.
 const PARALLEL_DIALS: usize = 8;

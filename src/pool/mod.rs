@@ -18,10 +18,8 @@ pub use exchange::{Exchange, Post};
 pub use lease::Lease;
 pub use settings::Settings;
 
-use crate::{
-    backend::{ConnectionId, Login, Target},
-    telemetry::Clock,
-};
+use crate::backend::{ConnectionId, Login, Target};
+use crate::telemetry::Clock;
 use shelf::Shelf;
 
 /// What connections of one pool have in common. Never start-up parameters: those are adopted.

@@ -8,11 +8,9 @@ use std::{
 };
 
 use super::{Counts, Home, Pool, acquire, acquire::Waiter};
-use crate::{
-    backend::{ConnectError, Connection, ConnectionId},
-    protocol::{backend::body, frontend, notice},
-    telemetry::events,
-};
+use crate::backend::{ConnectError, Connection, ConnectionId};
+use crate::protocol::{backend::body, frontend, notice};
+use crate::telemetry::events;
 
 /// What a pool holds. Its borrow never outlives a call, and no call under it waits.
 pub(super) struct Shelf {

@@ -11,10 +11,8 @@ use super::{
     ledger::{Ledger, Reply, Role},
     prepared::{Registry, Scope},
 };
-use crate::{
-    backend::{Connection, Statement},
-    protocol::{Parameters, frontend},
-};
+use crate::backend::{Connection, Statement};
+use crate::protocol::{Parameters, frontend};
 
 /// Not the session's own default: the guard must not meet a SERIALIZABLE or READ ONLY one.
 const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";

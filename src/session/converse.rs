@@ -2,12 +2,10 @@
 
 use std::{future::poll_fn, io, task::Poll};
 
-use crate::{
-    pool::Lease,
-    protocol::{
-        backend::{self, Kind, Status},
-        frame,
-    },
+use crate::pool::Lease;
+use crate::protocol::{
+    backend::{self, Kind, Status},
+    frame,
 };
 
 /// Sends `commands` and reads until the backend has been ready `readies` times. `visit` sees

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use crate::{
-    pool::{Pool, Refusal},
-    protocol::{
-        SqlState,
-        notice::{Severity, put_error, put_error_as_fatal},
-        startup,
-    },
+use crate::pool::{Pool, Refusal};
+use crate::protocol::{
+    SqlState,
+    notice::{Severity, put_error, put_error_as_fatal},
+    startup,
 };
 
 /// An error of ours that the client is told.

@@ -213,7 +213,9 @@ impl Session {
             Kind::Flush => self.pass_if_leased(),
             Kind::CopyData => self.pass_if_leased(),
             Kind::CopyDone | Kind::CopyFail => {
-                self.flow.copying = false;
+                if !std::mem::take(&mut self.flow.copying) {
+                    self.ledger.copy_ends();
+                }
                 self.pass_if_leased()
             }
             Kind::Terminate => {

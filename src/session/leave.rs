@@ -10,17 +10,15 @@ use super::{
     End, Fault, Keep, Phase, Session, Signal, fault,
     ledger::{Owed, Role},
 };
-use crate::{
-    backend::{self, Target},
-    pool::Lease,
-    protocol::{
-        SqlState,
-        backend::{Status, put_ready},
-        frontend,
-        notice::{self, Severity},
-    },
-    telemetry::events,
+use crate::backend::{self, Target};
+use crate::pool::Lease;
+use crate::protocol::{
+    SqlState,
+    backend::{Status, put_ready},
+    frontend,
+    notice::{self, Severity},
 };
+use crate::telemetry::events;
 
 /// The cancels that a session has sent for the connection it holds. The connection is lent to
 /// nobody else until they have ended, or they could hit the next one's query.
@@ -244,7 +242,7 @@ impl Session {
             self.lease = None;
             return;
         }
-        let clean = idle && lease.inbox.is_empty();
+        let clean = idle && lease.inbox.is_empty() && !lease.link.is_backed_up();
         match self.flow.keep {
             Keep::No if clean && !self.is_verbatim() => self.give_back(),
             Keep::No | Keep::Session if self.flow.sending == 0 => self.clean_up(),
@@ -292,8 +290,5 @@ fn taken_back(owed: &Owed) -> Option<Owed> {
         | Role::Guards
         | Role::Ours => return None,
     };
-    Some(Owed {
-        reply: owed.reply,
-        role,
-    })
+    Some(Owed::new(owed.reply, role))
 }

@@ -110,6 +110,19 @@ pub enum Effect {
 pub struct Owed {
     pub reply: Reply,
     pub role: Role,
+    /// How many ends of a COPY the client has sent behind it before the backend began one. Of a
+    /// Sync: it was sent before such an end.
+    pub ends: u32,
+}
+
+impl Owed {
+    pub fn new(reply: Reply, role: Role) -> Self {
+        Self {
+            reply,
+            role,
+            ends: 0,
+        }
+    }
 }
 
 /// The queue of replies owed.
@@ -131,16 +144,13 @@ impl Ledger {
             }
             self.skipping = false;
         }
-        self.owed.push_back(Owed { reply, role });
+        self.owed.push_back(Owed::new(reply, role));
         true
     }
 
     /// The front message has more to say: it is owed its ReadyForQuery.
     pub fn owe_front(&mut self, reply: Reply) {
-        self.owed.push_front(Owed {
-            reply,
-            role: Role::Client,
-        });
+        self.owed.push_front(Owed::new(reply, Role::Client));
     }
 
     /// Whether what is sent now is skipped by the backend.
@@ -180,21 +190,30 @@ impl Ledger {
         self.owed.drain(..end).collect()
     }
 
-    /// The front Execute reads a COPY from the client now: the backend ignores the Syncs that
-    /// were sent before the COPY's data.
-    pub fn copy_begins(&mut self) {
-        let copies = self
-            .owed
-            .front()
-            .is_some_and(|owed| owed.reply == Reply::Execute);
-        while copies
-            && self
-                .owed
-                .get(1)
-                .is_some_and(|owed| owed.reply == Reply::Sync)
-        {
+    /// The client ended a COPY that, as far as we know, has not begun: should the last message
+    /// that can begin one do so, its end has been sent already.
+    pub fn copy_ends(&mut self) {
+        let begins = |owed: &Owed| matches!(owed.reply, Reply::Query | Reply::Execute);
+        if let Some(at) = self.owed.iter().rposition(begins) {
+            for owed in self.owed.range_mut(at..) {
+                owed.ends = owed.ends.saturating_add(1);
+            }
+        }
+    }
+
+    /// The front message reads a COPY from the client now: the backend ignores the Syncs that
+    /// were sent before the end of the COPY's data. Tells whether that end is still to come.
+    pub fn copy_begins(&mut self) -> bool {
+        let Some(front) = self.owed.front_mut() else {
+            return false;
+        };
+        let ended = front.ends > 0;
+        front.ends = front.ends.saturating_sub(1);
+        let ignored = |owed: &Owed| owed.reply == Reply::Sync && (!ended || owed.ends > 0);
+        while self.owed.get(1).is_some_and(ignored) {
             self.owed.remove(1);
         }
+        !ended
     }
 
     /// Takes everything, for a connection that is gone.
@@ -260,6 +279,15 @@ mod tests {
         let mut ledger = ledger(&[Reply::Execute, Reply::Sync]);
         ledger.copy_begins();
         assert_eq!(left(&mut ledger), [Reply::Execute]);
+    }
+
+    #[test]
+    fn a_copy_whose_end_was_sent_ahead_waits_for_nothing() {
+        let mut ledger = ledger(&[Reply::Execute, Reply::Sync]);
+        ledger.copy_ends();
+        ledger.owe(Reply::Sync, Role::Client);
+        assert!(!ledger.copy_begins());
+        assert_eq!(left(&mut ledger), [Reply::Execute, Reply::Sync]);
     }
 
     #[test]

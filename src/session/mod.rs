@@ -37,12 +37,10 @@ pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
 pub use welcome::{Welcomes, Wishes, welcome};
 
-use crate::{
-    net::{Link, Scratch},
-    pool::{Home, Lease, Pool, Refusal, Ticket},
-    protocol::{Parameters, backend::Status},
-    telemetry::Clock,
-};
+use crate::net::{Link, Scratch};
+use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
+use crate::protocol::{Parameters, backend::Status};
+use crate::telemetry::Clock;
 use ledger::{Change, Ledger};
 use names::Names;
 use prepared::Scope;
@@ -190,9 +188,18 @@ impl Session {
         loop {
             while self.relay(cx, io)? {}
             if !self.forward(cx, io)? {
-                return Ok(());
+                return self.rest(cx);
             }
         }
+    }
+
+    /// Gives the connection back where its last answer came before the client's last byte: the
+    /// rest of a COPY that failed.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
+            self.settle(cx)?;
+        }
+        Ok(())
     }
 
     /// Sends bytes of our own or of the backend to the client.

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{backend::Statement, sql::Reading};
+use crate::backend::Statement;
+use crate::sql::Reading;
 
 /// What the client prepared and has not closed.
 #[derive(Debug, Default)]

@@ -8,11 +8,9 @@ use std::{
     },
 };
 
-use crate::{
-    backend::{Statement, StatementId},
-    protocol::{Parameters, frontend},
-    sql,
-};
+use crate::backend::{Statement, StatementId};
+use crate::protocol::{Parameters, frontend};
+use crate::sql;
 
 /// What every name of ours begins with.
 pub const PREFIX: &[u8] = b"_ambassador_";

@@ -11,14 +11,12 @@ use super::{
     prepared::PREFIX,
     splice::Splice,
 };
-use crate::{
-    backend::StatementId,
-    net,
-    protocol::{
-        backend::{self, Kind, Status},
-        frame::{self, HEADER, Header},
-        notice,
-    },
+use crate::backend::StatementId;
+use crate::net;
+use crate::protocol::{
+    backend::{self, Kind, Status},
+    frame::{self, HEADER, Header},
+    notice,
 };
 
 /// Of the frames that are looked at in whole, none is longer; a longer error goes on unread.
@@ -172,8 +170,7 @@ impl Session {
                 Some(_) | None => self.by_front(),
             },
             Kind::CopyInResponse | Kind::CopyBothResponse => {
-                self.ledger.copy_begins();
-                self.flow.copying = true;
+                self.flow.copying = self.ledger.copy_begins();
                 self.by_front()
             }
             Kind::CopyOutResponse | Kind::CopyDone | Kind::FunctionCallResponse => self.by_front(),
@@ -330,6 +327,9 @@ impl Session {
         if matches!(front.role, Role::Guards) {
             return Err(Break::Guard(body.to_owned()));
         }
+        // Data that the client still sends is read over by the backend, as it is here once the
+        // connection is given back.
+        self.flow.copying = false;
         // A command that failed changed nothing: its ReadyForQuery is owed all the same.
         if front.reply == Reply::Query && !matches!(front.role, Role::Client | Role::Ours) {
             self.ledger.settle();
@@ -424,7 +424,7 @@ impl Session {
     }
 
     /// After a read: gives the connection back when nothing holds it.
-    fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(lease) = &self.lease else {
             return Ok(());
         };
@@ -432,7 +432,7 @@ impl Session {
             self.cancel_when_ours_are_through(cx);
             return Ok(());
         }
-        if !self.is_idle() || !lease.inbox.is_empty() {
+        if !self.is_idle() || !lease.inbox.is_empty() || lease.link.is_backed_up() {
             let outside = self.flow.status == Status::Idle;
             self.enter(if outside {
                 Phase::Active

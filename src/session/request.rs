@@ -13,17 +13,15 @@ use super::{
     pin,
     splice::Splice,
 };
-use crate::{
-    backend::Statement,
-    pool::{Acquired, Wish},
-    protocol::{
-        backend::{self, Status},
-        frame::{HEADER, Header},
-        frontend::{self, Target},
-    },
-    sql::{self, Reading},
-    telemetry::events,
+use crate::backend::Statement;
+use crate::pool::{Acquired, Wish};
+use crate::protocol::{
+    backend::{self, Status},
+    frame::{HEADER, Header},
+    frontend::{self, Target},
 };
+use crate::sql::{self, Reading};
+use crate::telemetry::events;
 
 impl Session {
     pub(super) fn query(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {

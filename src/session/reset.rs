@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::converse::converse;
-use crate::{
-    pool::Lease,
-    protocol::{
-        backend::{Kind, Status},
-        frontend,
-    },
+use crate::pool::Lease;
+use crate::protocol::{
+    backend::{Kind, Status},
+    frontend,
 };
 
 /// A reset that takes longer is given up.

@@ -9,10 +9,8 @@ use super::{
     Keep, Session,
     ledger::{Change, Effect},
 };
-use crate::{
-    protocol::backend::Status,
-    sql::{Discard, Kind, Reading, Target, What},
-};
+use crate::protocol::backend::Status;
+use crate::sql::{Discard, Kind, Reading, Target, What};
 
 /// Runs everywhere, changes nothing: a shared connection listens to nothing.
 const HARMLESS: &[u8] = b"UNLISTEN *";

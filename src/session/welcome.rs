@@ -11,15 +11,13 @@ use super::{
     CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared,
     adopt, converse::converse, ledger::Ledger, names::Names, pin,
 };
-use crate::{
-    backend,
-    net::Link,
-    pool::{Home, Key, Lease, Pool, Refusal, Wish},
-    protocol::{
-        Parameters, SqlState,
-        backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
-        frontend, notice,
-    },
+use crate::backend;
+use crate::net::Link;
+use crate::pool::{Home, Key, Lease, Pool, Refusal, Wish};
+use crate::protocol::{
+    Parameters, SqlState,
+    backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
+    frontend, notice,
 };
 
 /// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
