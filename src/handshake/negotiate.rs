@@ -58,7 +58,7 @@ pub async fn negotiate(link: &mut Link) -> Result<Arrival, Error> {
 
 /// The next untagged packet; `None`: the client closed before it began one.
 async fn packet(link: &mut Link, inbox: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
-    let mut chunk = [0; 2048];
+    let mut chunk = [0; 512];
     loop {
         if inbox.first() == Some(&TLS_HANDSHAKE) {
             return Err(Error::DirectTls);

@@ -95,6 +95,7 @@ async fn work(
     listeners: Vec<TcpListener>,
 ) {
     let worker = Rc::new(Worker::new(index, plan));
+    worker.open_known();
     spawn_local(tick(Rc::clone(&worker)));
     for listener in listeners {
         let plan = Arc::clone(&worker.plan);
@@ -178,6 +179,28 @@ impl Worker {
         let pool = self.open(database, &key, entry_of);
         self.pools.borrow_mut().insert(key, Rc::clone(&pool));
         pool
+    }
+
+    /// Opens the pools that keep connections ready, where the login upstream is known already;
+    /// the others begin with the first client.
+    fn open_known(&self) {
+        let plan = Arc::clone(&self.plan);
+        for database in &plan.settings.databases {
+            let name = database.dbname.as_ref().or(database.name.as_ref());
+            let (Some(name), true) = (name, database.pool.min_pool_size > 0) else {
+                continue;
+            };
+            let users = database.auth.users.iter();
+            for (user, entry) in users {
+                self.pool(database, name.as_bytes(), user.as_bytes(), entry);
+            }
+            let everyone = database.auth.everyone.as_ref();
+            if let Some(entry) = everyone
+                && let Some(user) = &entry.upstream_user
+            {
+                self.pool(database, name.as_bytes(), user.as_bytes(), entry);
+            }
+        }
     }
 
     fn open(&self, database: &Database, key: &Key, user: &User) -> Rc<Pool> {

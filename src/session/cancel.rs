@@ -1,7 +1,7 @@
 //! Which session does a CancelRequest mean?
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     sync::{Mutex, PoisonError},
 };
@@ -10,10 +10,19 @@ use super::SessionId;
 
 /// The keys that clients were given, over all workers. Off the hot path: touched when a client
 /// comes, goes, or cancels.
-#[derive(Debug, Default)]
-pub struct CancelKeys {
-    keys: Mutex<HashMap<(i32, u32), Place>>,
+// No Debug: keys are secrets.
+#[derive(Default)]
+pub struct CancelKeys(Mutex<Keys>);
+
+#[derive(Default)]
+struct Keys {
+    places: HashMap<(i32, u32), Place>,
+    /// Randomness of the system's, asked for many keys at once.
+    dice: Vec<u8>,
 }
+
+/// Bytes of randomness asked for at once.
+const DICE: usize = 256;
 
 /// Where a session lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +38,10 @@ impl CancelKeys {
     /// # Errors
     /// The system gave no randomness.
     pub fn issue(&self, pid: i32, place: Place) -> io::Result<u32> {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let mut key = [0; 4];
-            getrandom::fill(&mut key)?;
-            let key = u32::from_be_bytes(key);
-            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if let std::collections::hash_map::Entry::Vacant(entry) = keys.entry((pid, key)) {
+            let key = keys.throw()?;
+            if let Entry::Vacant(entry) = keys.places.entry((pid, key)) {
                 entry.insert(place);
                 return Ok(key);
             }
@@ -42,15 +49,28 @@ impl CancelKeys {
     }
 
     pub fn revoke(&self, pid: i32, key: u32) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.remove(&(pid, key));
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.places.remove(&(pid, key));
     }
 
     /// The session that was given this key.
     pub fn find(&self, pid: i32, key: &[u8]) -> Option<Place> {
         let key = u32::from_be_bytes(key.try_into().ok()?);
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&(pid, key)).copied()
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.places.get(&(pid, key)).copied()
+    }
+}
+
+impl Keys {
+    fn throw(&mut self) -> io::Result<u32> {
+        if self.dice.len() < 4 {
+            let mut fresh = [0; DICE];
+            getrandom::fill(&mut fresh)?;
+            self.dice.extend_from_slice(&fresh);
+        }
+        let rest = self.dice.len() - 4;
+        let key = self.dice.split_off(rest);
+        Ok(key.iter().fold(0, |key, &byte| key << 8 | u32::from(byte)))
     }
 }
 

@@ -176,7 +176,7 @@ impl Entrance {
 
 async fn enter(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
     if wishes.switches.is_some() {
-        return enter_alone(shared, pool, wishes).await;
+        return Box::pin(enter_alone(shared, pool, wishes)).await;
     }
     let known = {
         let welcomes = shared.welcomes.borrow();
@@ -195,7 +195,8 @@ async fn enter(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entr
         .acquire_async(Wish::default())
         .await
         .map_err(|refusal| Fault::no_connection(pool, refusal))?;
-    ask(shared, pool, wishes, lease).await
+    // Boxed, as all that is rare here: the future of every login has room for it.
+    Box::pin(ask(shared, pool, wishes, lease)).await
 }
 
 /// Puts the client's settings on a connection, to see what the backend makes of them.
