@@ -255,6 +255,7 @@ impl Session {
 
     /// Answers the request that got no connection with an error of ours. Nothing of it was sent.
     fn refuse(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
+        self.flow.reading = None;
         let Some(refusal) = self.denied.take() else {
             return Ok(Step::Drop);
         };

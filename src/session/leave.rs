@@ -110,6 +110,7 @@ impl Session {
 
     /// The request has not been sent: it is answered here.
     fn cancel_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.flow.reading = None;
         self.enter(Phase::Idle);
         let held = std::mem::take(&mut self.inbox);
         let fault = match self.flow.overdue {

@@ -40,6 +40,7 @@ pub use welcome::{Welcomes, Wishes, welcome};
 use crate::net::{Link, Scratch};
 use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
 use crate::protocol::{Parameters, backend::Status};
+use crate::sql::Reading;
 use crate::telemetry::Clock;
 use ledger::{Change, Ledger};
 use names::Names;
@@ -142,6 +143,8 @@ struct Flow {
     cancel_wanted: bool,
     /// The ambassador shuts down: leave when idle.
     draining: bool,
+    /// What the message that waits for a connection says it will do.
+    reading: Option<Reading>,
     /// What the next Execute of the unnamed portal changes.
     change: Option<Change>,
     /// Names on the connection that are the client's, to be closed before anyone else has it.

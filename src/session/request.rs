@@ -29,8 +29,9 @@ impl Session {
             return Step::Gather;
         }
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
-        let reading = sql::read(text);
+        let reading = self.read(text);
         if !self.begin(&reading, splice) {
+            self.flow.reading = Some(reading);
             return Step::Wait;
         }
         if !self.will_run() {
@@ -55,6 +56,13 @@ impl Session {
             }
             None => Step::Pass,
         }
+    }
+
+    /// Reads a text once, also when its message has waited for a connection.
+    #[inline]
+    fn read(&mut self, text: &[u8]) -> Reading {
+        let held = self.flow.reading.take();
+        held.unwrap_or_else(|| sql::read(text))
     }
 
     pub(super) fn function_call(&mut self, splice: &mut Splice<'_>) -> Step {
@@ -120,8 +128,9 @@ impl Session {
         let whole = seen.len() == header.len;
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
-        let reading = sql::read(frontend::text(rest));
+        let reading = self.read(frontend::text(rest));
         if !self.begin(&reading, splice) {
+            self.flow.reading = Some(reading);
             return Step::Wait;
         }
         if !self.will_run() {

@@ -20,6 +20,7 @@
 //!   must hold the answer for unknown. [`may_hide_ascii`] names those encodings.
 
 mod encoding;
+mod glance;
 mod head;
 mod kind;
 mod name;

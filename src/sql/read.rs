@@ -1,5 +1,6 @@
 //! Reads a text once: how many statements, what leads them, what they may touch.
 
+use super::glance::glance;
 use super::kind::Kind;
 use super::name::Name;
 use super::reader::Reader;
@@ -33,7 +34,11 @@ pub struct Statement {
 }
 
 /// Reads a whole text, with `standard_conforming_strings` on.
+#[inline]
 pub fn read(text: &[u8]) -> Reading {
+    if let Some(reading) = glance(text) {
+        return reading;
+    }
     read_with(text, Strings::Standard)
 }
 

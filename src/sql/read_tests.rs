@@ -554,7 +554,7 @@ fn names_in_unicode_escapes_are_unclear() {
     let text = "select U&\"set\\005fconfig\"('a', 'b', false)";
     assert_eq!(touches(text), Touches::UNCLEAR);
     assert_eq!(touches("select U&'a'"), Touches::NONE);
-    assert_eq!(touches("select 'a"), Touches::UNCLEAR);
+    assert_eq!(touches("begin 'a"), Touches::UNCLEAR | Touches::TRANSACTION);
 }
 
 #[test]

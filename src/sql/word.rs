@@ -145,6 +145,12 @@ words! {
     SETSEED = b"setseed" => Touches::SEED;
 }
 
+/// Every word and what it touches wherever it stands.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static [u8], Touches)> {
+    WORDS.iter().copied().skip(1)
+}
+
 impl Word {
     /// The word that these bytes spell, in any case.
     #[inline]
