@@ -152,35 +152,31 @@ impl Session {
         if pinned || self.flow.status != Status::Idle {
             return Err(fault.into());
         }
-        let owed = self.ledger.take_all();
-        self.answer_all(cx, owed, &fault)
+        self.answer_all(cx, &fault)
     }
 
     /// Our settings were refused by the backend, so the request did not run.
     pub(super) fn guard_failed(&mut self, cx: &mut Context<'_>, error: &[u8]) -> Result<(), End> {
         // Closed: it is in a failed transaction of ours and skips up to a Sync.
         self.lease = None;
-        let owed = self.ledger.take_all();
         let fault = Fault::Setting {
             database: fault::database(&self.pool),
             backend: self.pool.key().backend.clone(),
             why: String::from_utf8_lossy(notice::message(error).unwrap_or_default()).into_owned(),
             code: notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR),
         };
-        self.answer_all(cx, owed, &fault)
+        self.answer_all(cx, &fault)
     }
 
     /// Answers everything that is owed to the client with this error, each request once.
-    fn answer_all(
-        &mut self,
-        cx: &mut Context<'_>,
-        owed: Vec<Owed>,
-        fault: &Fault,
-    ) -> Result<(), End> {
+    fn answer_all(&mut self, cx: &mut Context<'_>, fault: &Fault) -> Result<(), End> {
+        let (open, skipping) = (self.ledger.is_open(), self.ledger.is_skipping());
+        let owed = self.ledger.take_all();
         self.undo(owed.iter().filter_map(taken_back).collect());
         self.reset_flow();
         let mut reply = Vec::new();
-        let mut failed = false;
+        // Of a batch that skips to its Sync, the client knows that it failed.
+        let mut failed = skipping;
         for owed in owed.iter().filter(|owed| owed.role.is_client()) {
             if !failed {
                 fault.put(&mut reply, Severity::Error);
@@ -190,6 +186,11 @@ impl Session {
                 put_ready(&mut reply, Status::Idle);
                 failed = false;
             }
+        }
+        if open && !failed {
+            // What ran of it is undone, even if every answer had come.
+            fault.put(&mut reply, Severity::Error);
+            failed = true;
         }
         self.flow.refusing = failed;
         self.enter(Phase::Idle);

@@ -131,6 +131,9 @@ pub struct Ledger {
     owed: VecDeque<Owed>,
     /// An error came and the Sync that ends the skipping has not been sent yet.
     skipping: bool,
+    /// The last message sent was one of a batch whose Sync has not been sent yet: the backend
+    /// is in a transaction, though it has never said so.
+    open: bool,
 }
 
 impl Ledger {
@@ -144,6 +147,7 @@ impl Ledger {
             }
             self.skipping = false;
         }
+        self.open = !reply.ends_ready();
         self.owed.push_back(Owed::new(reply, role));
         true
     }
@@ -158,9 +162,15 @@ impl Ledger {
         self.skipping
     }
 
+    /// Whether a batch has begun and not been ended.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether nothing is owed and no batch is left open.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.owed.is_empty() && !self.skipping
+        self.owed.is_empty() && !self.skipping && !self.open
     }
 
     /// The message being answered.
@@ -213,12 +223,17 @@ impl Ledger {
         while self.owed.get(1).is_some_and(ignored) {
             self.owed.remove(1);
         }
+        self.open = self
+            .owed
+            .back()
+            .is_some_and(|owed| !owed.reply.ends_ready());
         !ended
     }
 
     /// Takes everything, for a connection that is gone.
     pub fn take_all(&mut self) -> Vec<Owed> {
         self.skipping = false;
+        self.open = false;
         self.owed.drain(..).collect()
     }
 }
@@ -288,6 +303,24 @@ mod tests {
         ledger.owe(Reply::Sync, Role::Client);
         assert!(!ledger.copy_begins());
         assert_eq!(left(&mut ledger), [Reply::Execute, Reply::Sync]);
+    }
+
+    #[test]
+    fn a_batch_is_open_up_to_its_sync() {
+        let mut ledger = ledger(&[Reply::Parse]);
+        ledger.settle();
+        assert!(!ledger.is_empty());
+        ledger.owe(Reply::Sync, Role::Client);
+        ledger.settle();
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn a_sync_that_a_copy_read_over_has_ended_no_batch() {
+        let mut ledger = ledger(&[Reply::Execute, Reply::Sync]);
+        ledger.copy_begins();
+        ledger.settle();
+        assert!(!ledger.is_empty());
     }
 
     #[test]
