@@ -27,6 +27,9 @@ pub struct Statement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StatementId(pub u64);
 
+/// An unnamed statement of nobody knows whom.
+pub const SOMEBODYS: (u64, u32) = (u64::MAX, 0);
+
 /// What one connection holds.
 #[derive(Debug, Default)]
 pub struct Memory {

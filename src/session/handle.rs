@@ -10,7 +10,7 @@ use std::{
 
 use super::Settings;
 
-/// Names a session on its worker.
+/// Names a session of the process.
 pub type SessionId = u64;
 
 /// What a session is doing.
@@ -127,6 +127,13 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Of all workers no two give out the same number: connections move, and remember it.
+    pub fn of(worker: usize) -> Self {
+        let sessions = Self::default();
+        sessions.next.set((worker as SessionId) << 48);
+        sessions
+    }
+
     pub fn enter(&self, now: Instant, limits: &Rc<Settings>) -> Rc<Handle> {
         let id = self.next.get();
         self.next.set(id + 1);

@@ -284,11 +284,12 @@ fn taken_back(owed: &Owed) -> Option<Owed> {
     let role = match &owed.role {
         Role::Registers(note) => Role::Registers(Box::new(note.as_ref().clone())),
         Role::Forgets(name) => Role::Forgets(Box::new(name.as_ref().clone())),
-        Role::RegistersUnnamed => Role::RegistersUnnamed,
+        Role::RegistersUnnamed(former) => Role::RegistersUnnamed(former.clone()),
         Role::Client
         | Role::Changes(_)
         | Role::Supplies(_)
         | Role::SuppliesUnnamed
+        | Role::Evicts(_)
         | Role::Guards
         | Role::Ours => return None,
     };

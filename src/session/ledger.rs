@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use super::names::Former;
 use crate::backend::Statement;
 
 /// Which message is to be answered.
@@ -26,6 +27,11 @@ impl Reply {
     pub fn ends_ready(self) -> bool {
         matches!(self, Self::Query | Self::FunctionCall | Self::Sync)
     }
+
+    /// Whether the message runs something, or ends what ran.
+    fn runs(self) -> bool {
+        self.ends_ready() || self == Self::Execute
+    }
 }
 
 /// Whose message it was, and what its answer changes.
@@ -35,8 +41,8 @@ pub enum Role {
     Client,
     /// The client's Parse of a shared statement: undone if it fails.
     Registers(Box<Registers>),
-    /// The client's Parse of its unnamed statement.
-    RegistersUnnamed,
+    /// The client's Parse of its unnamed statement; with the one before, should it be skipped.
+    RegistersUnnamed(Option<Box<Former>>),
     /// The client's Close of a statement: undone if it is skipped.
     Forgets(Box<Name>),
     /// The client's Query or Execute whose completion changes more than data.
@@ -45,6 +51,8 @@ pub enum Role {
     Supplies(Arc<Statement>),
     /// Our Parse of the session's unnamed statement. Its error is the client's Bind's.
     SuppliesUnnamed,
+    /// Our Close of a statement that the connection had: undone if it is skipped.
+    Evicts(Arc<Statement>),
     /// Ours, a part of making the connection fit. Its error ends the request.
     Guards,
     /// Ours, with nothing to note: its answer is swallowed.
@@ -58,10 +66,14 @@ impl Role {
         match self {
             Self::Client
             | Self::Registers(_)
-            | Self::RegistersUnnamed
+            | Self::RegistersUnnamed(_)
             | Self::Forgets(_)
             | Self::Changes(_) => true,
-            Self::Supplies(_) | Self::SuppliesUnnamed | Self::Guards | Self::Ours => false,
+            Self::Supplies(_)
+            | Self::SuppliesUnnamed
+            | Self::Evicts(_)
+            | Self::Guards
+            | Self::Ours => false,
         }
     }
 }
@@ -134,6 +146,8 @@ pub struct Ledger {
     /// The last message sent was one of a batch whose Sync has not been sent yet: the backend
     /// is in a transaction, though it has never said so.
     open: bool,
+    /// In that batch, the client has sent an Execute.
+    ran: bool,
 }
 
 impl Ledger {
@@ -148,6 +162,7 @@ impl Ledger {
             self.skipping = false;
         }
         self.open = !reply.ends_ready();
+        self.ran = self.open && (self.ran || reply == Reply::Execute && role.is_client());
         self.owed.push_back(Owed::new(reply, role));
         true
     }
@@ -165,6 +180,28 @@ impl Ledger {
     /// Whether a batch has begun and not been ended.
     pub fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether the client has sent anything that may have begun a transaction by now.
+    pub fn may_have_run(&self) -> bool {
+        let runs = |owed: &Owed| owed.role.is_client() && owed.reply.runs();
+        self.ran || self.owed.iter().any(runs)
+    }
+
+    /// The statements that the client's own Parses still under way will have made.
+    pub fn registers(&self) -> impl Iterator<Item = &Name> {
+        self.owed.iter().filter_map(|owed| match &owed.role {
+            Role::Registers(note) => Some(&note.name),
+            Role::Client
+            | Role::RegistersUnnamed(_)
+            | Role::Forgets(_)
+            | Role::Changes(_)
+            | Role::Supplies(_)
+            | Role::SuppliesUnnamed
+            | Role::Evicts(_)
+            | Role::Guards
+            | Role::Ours => None,
+        })
     }
 
     /// Whether nothing is owed and no batch is left open.
@@ -234,6 +271,7 @@ impl Ledger {
     pub fn take_all(&mut self) -> Vec<Owed> {
         self.skipping = false;
         self.open = false;
+        self.ran = false;
         self.owed.drain(..).collect()
     }
 }

@@ -71,7 +71,7 @@ impl Shared {
             clock,
             registry: RefCell::new(Registry::new(statements)),
             welcomes: RefCell::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::of(worker),
             cancels,
         }
     }

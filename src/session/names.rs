@@ -23,6 +23,13 @@ pub struct Unnamed {
     pub number: u32,
 }
 
+/// An unnamed statement that another has taken the place of; or that there was none.
+#[derive(Debug, Clone)]
+pub struct Former {
+    unnamed: Option<Unnamed>,
+    rest: Vec<u8>,
+}
+
 impl Names {
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
@@ -80,6 +87,19 @@ impl Names {
             number: self.count,
         });
         self.count
+    }
+
+    /// The unnamed statement, to be put back should the next one be skipped.
+    pub fn former(&self) -> Former {
+        Former {
+            unnamed: self.unnamed,
+            rest: self.rest.clone(),
+        }
+    }
+
+    pub fn restore(&mut self, former: Former) {
+        self.unnamed = former.unnamed;
+        self.rest = former.rest;
     }
 
     #[inline]

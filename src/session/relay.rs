@@ -11,7 +11,7 @@ use super::{
     prepared::PREFIX,
     splice::Splice,
 };
-use crate::backend::StatementId;
+use crate::backend::{SOMEBODYS, StatementId};
 use crate::net;
 use crate::protocol::{
     backend::{self, Kind, Status},
@@ -271,12 +271,12 @@ impl Session {
         }
         match &change.effect {
             Effect::None => {}
-            Effect::ForgetStatements => self.names.clear(),
+            Effect::ForgetStatements => self.forget_names(),
             Effect::ForgetStatement(name) => {
                 self.names.remove(name);
             }
             Effect::DiscardAll | Effect::DeallocateAll => {
-                self.names.clear();
+                self.forget_names();
                 if let Some(lease) = &mut self.lease {
                     lease.memory.forget_statements();
                 }
@@ -297,6 +297,15 @@ impl Session {
                 Ok(Step::Replaced)
             }
             None => Ok(Step::Pass),
+        }
+    }
+
+    /// Those that were prepared behind the command live on.
+    fn forget_names(&mut self) {
+        self.names.clear();
+        for one in self.ledger.registers() {
+            self.names
+                .insert(one.name.clone(), std::sync::Arc::clone(&one.statement));
         }
     }
 
@@ -342,7 +351,8 @@ impl Session {
 
     /// The first of these failed and the others were skipped: what they promised is taken back.
     pub(super) fn undo(&mut self, skipped: Vec<Owed>) {
-        for (at, owed) in skipped.into_iter().enumerate() {
+        // Backwards: what was changed twice is to be what it was before the first time.
+        for (at, owed) in skipped.into_iter().enumerate().rev() {
             let failed = at == 0;
             match owed.role {
                 Role::Registers(note) => {
@@ -353,18 +363,36 @@ impl Session {
                         self.forget_upstream(name.statement.id);
                     }
                 }
-                Role::RegistersUnnamed | Role::SuppliesUnnamed => {
+                Role::RegistersUnnamed(former) => {
+                    match former.filter(|_| !failed) {
+                        Some(former) => self.names.restore(*former),
+                        None => self.names.forget_unnamed(),
+                    }
+                    self.unnamed_failed(failed);
+                }
+                Role::SuppliesUnnamed => {
                     if failed {
                         self.names.forget_unnamed();
                     }
+                    self.unnamed_failed(failed);
+                }
+                Role::Evicts(statement) => {
                     if let Some(lease) = &mut self.lease {
-                        lease.memory.unnamed = None;
+                        lease.memory.add(&statement);
                     }
                 }
                 Role::Supplies(statement) => self.forget_upstream(statement.id),
                 Role::Forgets(name) => self.names.insert(name.name, name.statement),
                 Role::Client | Role::Changes(_) | Role::Guards | Role::Ours => {}
             }
+        }
+    }
+
+    /// A Parse that fails drops the unnamed statement before; a skipped one leaves it, whosever
+    /// it is.
+    fn unnamed_failed(&mut self, failed: bool) {
+        if let Some(lease) = &mut self.lease {
+            lease.memory.unnamed = (!failed).then_some(SOMEBODYS);
         }
     }
 

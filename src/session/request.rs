@@ -9,7 +9,7 @@ use super::{
     End, Keep, Phase, PoolMode, Session,
     adopt::{self, supply},
     forward::{GATHER, Step},
-    ledger::{Name, Registers, Reply, Role},
+    ledger::{Change, Effect, Name, Registers, Reply, Role},
     pin,
     splice::Splice,
 };
@@ -47,6 +47,7 @@ impl Session {
             self.ledger.owe(Reply::Query, Role::Client);
             return Step::Pass;
         };
+        self.spoil(&substitute.change);
         let role = Role::Changes(Box::new(substitute.change));
         self.ledger.owe(Reply::Query, role);
         match substitute.text {
@@ -144,16 +145,24 @@ impl Session {
         let shared = self.pool.settings().prepared_statements > 0;
         if !whole || (!shared && !name.is_empty()) {
             self.pin(pin::Reason::Statement);
-            self.names.forget_unnamed();
+            if name.is_empty() {
+                self.names.forget_unnamed();
+                if let Some(lease) = &mut self.lease {
+                    lease.memory.unnamed = None;
+                }
+            }
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
         if name.is_empty() {
+            // Only in a batch that has begun can an earlier error skip it.
+            let former = self.ledger.is_open().then(|| Box::new(self.names.former()));
             let number = self.names.set_unnamed(rest, reading);
             if let Some(lease) = &mut self.lease {
                 lease.memory.unnamed = Some((self.handle.id, number));
             }
-            self.ledger.owe(Reply::Parse, Role::RegistersUnnamed);
+            self.ledger
+                .owe(Reply::Parse, Role::RegistersUnnamed(former));
             return Step::Pass;
         }
         self.parse_named(name, rest, seen, splice)
@@ -227,8 +236,12 @@ impl Session {
             self.ledger.owe(Reply::Bind, Role::Client);
             return Step::Pass;
         }
-        if let Some(step) = self.bind_substitute(&reading, portal, name, rest, seen, splice) {
-            return step;
+        if portal.is_empty() {
+            self.flow.change = None;
+        }
+        let missing = header.len - seen.len();
+        if self.bind_substitute(&reading, portal, name, rest, missing, splice) {
+            return Step::Replaced(seen.len());
         }
         self.touch(&reading);
         let Some(statement) = statement else {
@@ -238,38 +251,54 @@ impl Session {
             return Step::Pass;
         };
         self.supply(&statement, splice);
-        let missing = header.len - seen.len();
         frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
         self.ledger.owe(Reply::Bind, Role::Client);
         Step::Replaced(seen.len())
     }
 
-    /// Binds another statement than the one named, where running that would harm others.
+    /// Binds another statement than the one named, where running that would harm others. Tells
+    /// whether it did.
     fn bind_substitute(
         &mut self,
         reading: &Reading,
         portal: &[u8],
         name: &[u8],
         rest: &[u8],
-        seen: &[u8],
+        missing: usize,
         splice: &mut Splice<'_>,
-    ) -> Option<Step> {
+    ) -> bool {
         let text = match self.names.get(name) {
             Some(statement) => frontend::text(&statement.rest),
             None => frontend::text(self.names.unnamed_rest()),
         };
-        let substitute = self.substitute(reading, text)?;
+        let Some(substitute) = self.substitute(reading, text) else {
+            return false;
+        };
+        self.spoil(&substitute.change);
         if portal.is_empty() {
             self.flow.change = Some(substitute.change);
         }
-        let text = substitute.text?;
+        let Some(text) = substitute.text else {
+            return false;
+        };
         let mut registry = self.shared.registry.borrow_mut();
         let statement = registry.statement(self.identity.scope, &frontend::parse_rest(&text));
         drop(registry);
         self.supply(&statement, splice);
-        frontend::put_bind(splice.insert(), portal, &statement.name, rest);
+        frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
         self.ledger.owe(Reply::Bind, Role::Client);
-        Some(Step::Replaced(seen.len()))
+        true
+    }
+
+    /// A DISCARD ALL that goes to a shared connection takes along what it has of ours.
+    fn spoil(&mut self, change: &Change) {
+        if change.effect == Effect::DiscardAll
+            && self.flow.keep == Keep::No
+            && let Some(lease) = &mut self.lease
+        {
+            lease.memory.forget_statements();
+            self.flow.tainted = true;
+        }
     }
 
     pub(super) fn describe(
@@ -374,8 +403,10 @@ impl Session {
         let Some(lease) = &mut self.lease else {
             return false;
         };
-        if self.ledger.is_empty() && self.flow.status == Status::Idle {
+        if self.ledger.is_empty() {
             self.handle.enter(Phase::Active, self.shared.clock.now());
+        }
+        if self.ledger.is_empty() && self.flow.status == Status::Idle {
             let wanted = &self.identity.parameters;
             if !adopt::fits(&lease.memory.wearing, wanted) {
                 let mut registry = self.shared.registry.borrow_mut();
@@ -447,15 +478,22 @@ impl Session {
 
     /// Prepares the session's unnamed statement, should the connection have another one.
     fn supply_unnamed(&mut self, name: &[u8], splice: &mut Splice<'_>) {
-        let (Some(unnamed), true, false) =
-            (self.names.unnamed(), name.is_empty(), self.is_verbatim())
-        else {
+        if !name.is_empty() || self.is_verbatim() {
+            return;
+        }
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        let Some(unnamed) = self.names.unnamed() else {
+            // Somebody else's is not to be met.
+            if lease.memory.unnamed.take().is_some() {
+                frontend::put_close_statement(splice.insert(), b"");
+                self.ledger.owe(Reply::Close, Role::Ours);
+            }
             return;
         };
         let own = Some((self.handle.id, unnamed.number));
-        if let Some(lease) = &mut self.lease
-            && lease.memory.unnamed != own
-        {
+        if lease.memory.unnamed != own {
             frontend::put_parse(splice.insert(), b"", self.names.unnamed_rest());
             self.ledger.owe(Reply::Parse, Role::SuppliesUnnamed);
             lease.memory.unnamed = own;
@@ -468,8 +506,8 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             while let Some(statement) = lease.memory.surplus(limit.max(4)) {
                 frontend::put_close_statement(splice.insert(), &statement.name);
-                self.ledger.owe(Reply::Close, Role::Ours);
                 lease.memory.remove(statement.id);
+                self.ledger.owe(Reply::Close, Role::Evicts(statement));
             }
         }
     }

@@ -65,7 +65,7 @@ impl Session {
     }
 
     fn is_outside(&self) -> bool {
-        self.flow.status == Status::Idle && self.ledger.is_empty()
+        self.flow.status == Status::Idle && !self.ledger.may_have_run()
     }
 
     fn discard(&self, what: Discard) -> Option<Substitute> {
@@ -75,12 +75,12 @@ impl Session {
                 Effect::ForgetStatements,
             )),
             // In a transaction it fails by itself.
-            (Discard::All, false, true) => Some(Substitute::itself(Effect::DiscardAll)),
+            (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),
             (Discard::Temp, true, _) => Some(Substitute::harmless("DISCARD TEMP", Effect::None)),
             (Discard::Sequences, true, _) => {
                 Some(Substitute::harmless("DISCARD SEQUENCES", Effect::None))
             }
-            (Discard::All | Discard::Temp | Discard::Sequences | Discard::Plans, _, _) => None,
+            (Discard::Temp | Discard::Sequences | Discard::Plans, _, _) => None,
         }
     }
 
