@@ -241,6 +241,8 @@ pub(super) fn deliver(
 /// Refuses those whose time is over.
 pub(super) fn expire(pool: &Pool, now: Instant) {
     let mut shelf = pool.shelf.borrow_mut();
+    // Those that left from the middle of the queue.
+    shelf.waiters.retain(|waiter| waiter.is_waiting());
     let due = |waiter: &Rc<Waiter>| waiter.deadline.is_some_and(|deadline| deadline <= now);
     if !shelf.waiters.iter().any(due) {
         return;
@@ -275,6 +277,19 @@ pub(super) fn dial_where_needed(pool: &Rc<Pool>) {
         shelf.dialling += 1;
         drop(shelf);
         tokio::task::spawn_local(dial(Rc::clone(pool), seat));
+    }
+}
+
+/// Asks the other workers once more for those who wait: what they had to spare when we first
+/// asked is not what they have now.
+pub(super) fn ask_again(pool: &Pool) {
+    if pool.exchange.is_alone() {
+        return;
+    }
+    shelf::publish(pool);
+    let shelf = pool.shelf.borrow();
+    if !shelf.waiters.is_empty() && shelf.dialling == 0 && shelf.open >= shelf.share {
+        pool.exchange.ask(&pool.key, pool.worker);
     }
 }
 

@@ -131,6 +131,7 @@ impl Pool {
         acquire::expire(self, now);
         shelf::reap(self, now);
         acquire::dial_where_needed(self);
+        acquire::ask_again(self);
     }
 
     /// Whether a request would be lent a connection at once.

@@ -256,7 +256,19 @@ pub(super) fn farewell(connection: &mut Connection) {
 /// A shared connection is gone.
 pub(super) fn discard(pool: &Rc<Pool>, id: ConnectionId) {
     pool.shelf.borrow_mut().leave(id);
+    serve_idle(pool);
     acquire::dial_where_needed(pool);
+}
+
+/// Who waited for just the connection that is gone takes one that is idle.
+fn serve_idle(pool: &Rc<Pool>) {
+    let idle = {
+        let mut shelf = pool.shelf.borrow_mut();
+        acquire::front(&mut shelf).and_then(|_| shelf.take(None))
+    };
+    if let Some(connection) = idle {
+        put_back(pool, connection);
+    }
 }
 
 /// A shared connection becomes one session's own.
@@ -266,6 +278,7 @@ pub(super) fn pin(pool: &Rc<Pool>, id: ConnectionId) {
         shelf.leave(id);
         shelf.pinned += 1;
     }
+    serve_idle(pool);
     acquire::dial_where_needed(pool);
 }
 
