@@ -40,4 +40,44 @@ impl Settings {
         }
         self.users.is_empty().then(User::default)
     }
+
+    /// The entry whose clients are `user` upstream, if there is one.
+    pub fn upstream(&self, user: &[u8]) -> Option<User> {
+        let goes_as = |one: &&User| one.upstream_user.as_deref().map(str::as_bytes) == Some(user);
+        let named = self.users.values().chain(&self.everyone).find(goes_as);
+        let own = || {
+            let entry = self.find(str::from_utf8(user).ok()?)?;
+            entry.upstream_user.is_none().then_some(entry)
+        };
+        own().or_else(|| named.cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(upstream: Option<&str>, password: &str) -> User {
+        User {
+            upstream_user: upstream.map(str::to_owned),
+            upstream_password: Some(Secret::new(password.to_owned())),
+        }
+    }
+
+    #[test]
+    fn the_login_of_an_upstream_user_is_found_whether_renamed_or_not() {
+        let settings = Settings {
+            users: BTreeMap::from([
+                ("app".to_owned(), user(None, "own")),
+                ("web".to_owned(), user(Some("shared"), "renamed")),
+            ]),
+            ..Settings::default()
+        };
+        assert_eq!(settings.upstream(b"app"), Some(user(None, "own")));
+        assert_eq!(
+            settings.upstream(b"shared"),
+            Some(user(Some("shared"), "renamed"))
+        );
+        assert_eq!(settings.upstream(b"web"), None);
+    }
 }

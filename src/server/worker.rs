@@ -229,10 +229,7 @@ impl Worker {
         let pool = known.or_else(|| {
             let named = |database: &&Database| entry(database) == key.entry;
             let database = self.plan.settings.databases.iter().find(named)?;
-            let mut users = database.auth.users.values().chain(&database.auth.everyone);
-            let same =
-                |user: &&User| user.upstream_user.as_deref().map(str::as_bytes) == Some(&key.user);
-            let user = users.find(same).cloned().unwrap_or_default();
+            let user = database.auth.upstream(&key.user).unwrap_or_default();
             let pool = self.open(database, key, &user);
             self.pools
                 .borrow_mut()
