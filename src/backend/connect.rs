@@ -9,7 +9,7 @@ use crate::auth::{Secret, md5, scram};
 use crate::net::Link;
 use crate::protocol::{
     Parameters, SqlState,
-    backend::{self, Challenge, Kind},
+    backend::{self, Challenge, Kind, Status},
     frame, notice, startup,
 };
 use crate::topology::Address;
@@ -235,6 +235,9 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
         let body = backend::body(&frame);
         let kind = kind(&frame);
         if kind == Kind::ReadyForQuery {
+            if Status::of(body) != Some(Status::Idle) {
+                return Err(ConnectError::Protocol);
+            }
             break;
         }
         if kind == Kind::ParameterStatus {

@@ -212,9 +212,15 @@ impl Session {
 
     /// Ends the session: tells the client why, cancels what runs, gives back what is clean.
     pub async fn finish(mut self, end: End) -> End {
-        if let End::Fault(fault) = &end {
-            let mut reply = Vec::new();
+        let mut reply = Vec::new();
+        // In the middle of a message of the backend's nothing can be said.
+        let may_speak = self.flow.receiving == 0 || self.flow.swallowing;
+        if let End::Fault(fault) = &end
+            && may_speak
+        {
             fault.put(&mut reply, Severity::Fatal);
+        }
+        if !reply.is_empty() {
             let sent = std::future::poll_fn(|cx| {
                 let bytes = std::mem::take(&mut reply);
                 if !bytes.is_empty() && self.client.send(cx, &bytes).is_err() {
@@ -225,6 +231,10 @@ impl Session {
             // A client that does not read its own end is not waited for.
             let limit = std::time::Duration::from_secs(1);
             tokio::time::timeout(limit, sent).await.ok();
+        }
+        if matches!(end, End::Fault(Fault::Panic)) {
+            // Where it was in the backend's stream is not known.
+            self.lease = None;
         }
         self.let_go();
         end
@@ -259,9 +269,14 @@ impl Session {
         };
         let discard = self.is_verbatim();
         let rollback = self.flow.status != Status::Idle;
+        let cancels = Rc::clone(&self.cancels);
         tokio::task::spawn_local(async move {
             if let Some(lease) = super::reset::reset(lease, rollback, discard).await {
-                lease.release();
+                if cancels.is_under_way() {
+                    cancels.release_later(lease);
+                } else {
+                    lease.release();
+                }
             }
         });
     }

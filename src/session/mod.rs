@@ -135,8 +135,10 @@ struct Flow {
     keep: Keep,
     /// The connection is not to be lent to anybody else.
     tainted: bool,
-    /// The client said good-bye: what it asked for still runs, nobody reads the answers.
+    /// The client said good-bye: what it asked for still runs, and is answered.
     leaving: bool,
+    /// It takes no answers any more.
+    deaf: bool,
     /// A query was cancelled for its time.
     overdue: bool,
     /// A cancel waits until our own messages are through.
@@ -208,10 +210,20 @@ impl Session {
     /// Sends bytes of our own or of the backend to the client.
     #[inline]
     fn tell(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), End> {
-        if self.flow.leaving || bytes.is_empty() {
+        if self.flow.deaf || bytes.is_empty() {
             return Ok(());
         }
-        self.client.send(cx, bytes).map_err(End::Client)
+        let sent = self.client.send(cx, bytes);
+        self.unless_leaving(sent)
+    }
+
+    /// Who has said good-bye need not hear the answers; what it asked for runs all the same.
+    fn unless_leaving(&mut self, sent: std::io::Result<()>) -> Result<(), End> {
+        match sent {
+            Err(_) if self.flow.leaving => self.flow.deaf = true,
+            sent => sent.map_err(End::Client)?,
+        }
+        Ok(())
     }
 
     /// Whether nothing is owed, nothing runs and nothing is half sent.

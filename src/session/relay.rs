@@ -8,6 +8,7 @@ use std::{
 use super::{
     End, Io, Keep, Phase, Session,
     ledger::{Effect, Owed, Reply, Role},
+    pin,
     prepared::PREFIX,
     splice::Splice,
 };
@@ -51,10 +52,9 @@ impl From<End> for Break {
 impl Session {
     /// Reads from the backend and sends on. Tells whether anything moved.
     pub(super) fn relay(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<bool, End> {
-        if self.client.is_backed_up() {
+        if self.client.is_backed_up() && !self.flow.deaf {
             match self.client.poll_flush(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Err(End::Client(error)),
+                Poll::Ready(flushed) => self.unless_leaving(flushed)?,
                 // The backend waits for a client that does not read.
                 Poll::Pending => return Ok(false),
             }
@@ -91,11 +91,7 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.inbox.extend_from_slice(splice.rest());
         }
-        let told = if self.flow.leaving {
-            Ok(())
-        } else {
-            self.client.send(cx, splice.finish()).map_err(End::Client)
-        };
+        let told = self.tell(cx, splice.finish());
         io.output.clear();
         match walked {
             Ok(()) => told?,
@@ -283,12 +279,15 @@ impl Session {
             }
             Effect::ResetAll => {}
         }
+        // A connection of one's own goes back to the start-up that it was dialled with.
+        let own = self.flow.keep == Keep::Pinned(pin::Reason::Startup);
         if matches!(change.effect, Effect::DiscardAll | Effect::ResetAll)
+            && !own
             && let Some(lease) = &mut self.lease
         {
             lease.memory.wearing = std::sync::Arc::default();
         }
-        if change.effect == Effect::DiscardAll {
+        if change.effect == Effect::DiscardAll && !own {
             self.unpin();
         }
         match change.tag {
@@ -479,7 +478,9 @@ impl Session {
     }
 
     pub(super) fn leave_if_wished(&self) -> Result<(), End> {
-        if self.flow.leaving && self.ledger.is_empty() {
+        // A COPY would wait for ever for data, and a skip for its Sync.
+        let told = self.flow.deaf || !self.client.is_backed_up();
+        if self.flow.leaving && told && (self.flow.copying || self.ledger.front().is_none()) {
             return Err(End::Terminated);
         }
         if self.flow.draining && self.is_idle() {
