@@ -1,0 +1,28 @@
+//! An application and its Postgres with the ambassador in between: what worked before works.
+//! Never looks inside: what a client cannot see is no promise of these tests.
+//!
+//! Most promises are "as it is directly", so most tests do the same thing twice and compare.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "here a failure is a failed test"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod driver;
+mod ending;
+mod isolation;
+mod limits;
+mod login;
+mod outage;
+mod pool;
+mod protocol;
+mod psql;
+mod stage;
+mod startup;
+mod wire;

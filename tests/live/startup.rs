@@ -1,0 +1,441 @@
+//! How a session begins, and that what it asked for then stays its own on connections shared
+//! with others.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    stage::Stage,
+    support,
+    wire::{
+        Frame, VERSION, Wire, again, cancel, error, message, parse, query, request, said, startup,
+        sync, unnamed,
+    },
+};
+
+const SSL: i32 = 80_877_103;
+const GSS: i32 = 80_877_104;
+
+/// Start-ups as drivers make them, and worse.
+const SETTINGS: &[&[(&str, &str)]] = &[
+    &[],
+    &[("DateStyle", "German"), ("TimeZone", "Europe/Vienna")],
+    &[("client_encoding", "utf-8"), ("extra_float_digits", "3")],
+    &[("client_encoding", "LATIN1"), ("application_name", "")],
+    &[
+        ("application_name", "A"),
+        ("search_path", "\"My Schema\", public"),
+    ],
+    &[("application_name", "a"), ("search_path", "")],
+    &[(
+        "options",
+        "-c work_mem=1MB -c statement_timeout=5s --enable-seqscan=off",
+    )],
+    &[(
+        "options",
+        "-cDateStyle=SQL,DMY -c application_name=with\\ blank",
+    )],
+    &[
+        ("IntervalStyle", "iso_8601"),
+        ("datestyle", "iso, ymd"),
+        ("timezone", "utc"),
+    ],
+    &[
+        ("standard_conforming_strings", "off"),
+        ("bytea_output", "escape"),
+    ],
+    &[
+        ("app.tenant", "o'hara \\ \"x\""),
+        ("default_transaction_read_only", "on"),
+    ],
+];
+
+/// What can be asked of a session about its settings.
+const SHOWN: &[&str] = &[
+    "DateStyle",
+    "TimeZone",
+    "client_encoding",
+    "extra_float_digits",
+    "application_name",
+    "search_path",
+    "work_mem",
+    "statement_timeout",
+    "enable_seqscan",
+    "IntervalStyle",
+    "standard_conforming_strings",
+    "bytea_output",
+    "default_transaction_read_only",
+];
+
+fn statuses(wire: &Wire) -> BTreeMap<String, String> {
+    let statuses: BTreeMap<_, _> = wire.statuses.iter().cloned().collect();
+    assert_eq!(statuses.len(), wire.statuses.len(), "one came twice");
+    statuses
+}
+
+fn shown(wire: &mut Wire) -> Vec<String> {
+    let list: Vec<_> = SHOWN
+        .iter()
+        .map(|name| format!("current_setting('{name}')"))
+        .collect();
+    let sql = format!(
+        "select {}, current_setting('app.tenant', true)",
+        list.join(", ")
+    );
+    let frames = wire.query(&sql);
+    assert_eq!(said(&frames[2..]), ["SELECT 1", "ready I"], "{frames:?}");
+    vec![frames[1].to_string()]
+}
+
+#[test]
+fn a_start_up_reports_what_the_server_would_report() {
+    let stage = Stage::with_pool_of(1);
+    for settings in SETTINGS {
+        let (direct, through) = (stage.direct_with(settings), stage.client_with(settings));
+        assert_eq!(statuses(&through), statuses(&direct), "{settings:?}");
+        assert_eq!(through.greeting, direct.greeting, "{settings:?}");
+    }
+}
+
+#[test]
+fn clients_with_different_settings_share_one_connection_and_each_sees_its_own() {
+    let stage = Stage::with_pool_of(1);
+    let expected: Vec<_> = SETTINGS
+        .iter()
+        .map(|settings| shown(&mut stage.direct_with(settings)))
+        .collect();
+    let mut clients: Vec<_> = SETTINGS.iter().map(|one| stage.client_with(one)).collect();
+    for _ in 0..3 {
+        for ((client, expected), settings) in clients.iter_mut().zip(&expected).zip(SETTINGS) {
+            assert_eq!(&shown(client), expected, "{settings:?}");
+        }
+    }
+    for ((client, expected), settings) in clients.iter_mut().zip(&expected).zip(SETTINGS).rev() {
+        let frames = client.ask(&[unnamed("show application_name", &[]), sync()]);
+        assert!(frames.iter().all(|frame| frame.tag != b'S'), "{frames:?}");
+        assert_eq!(&shown(client), expected, "{settings:?}");
+    }
+    assert_eq!(stage.connections(), 1);
+}
+
+#[test]
+fn a_start_up_value_that_the_server_refuses_is_refused_in_its_words() {
+    let stage = Stage::with_pool_of(1);
+    let bad: &[&[(&str, &str)]] = &[
+        &[("DateStyle", "wrong")],
+        &[("client_encoding", "klingon")],
+        &[("no_such_setting", "1")],
+        &[("options", "-c work_mem=1")],
+        &[("TimeZone", "Nowhere/At_All")],
+    ];
+    for settings in bad {
+        let refuse = |port| Wire::login(port, &stage.database, settings).unwrap_err();
+        let (direct, through) = (refuse(support::cluster().port()), refuse(stage.port()));
+        for field in *b"SVCMDH" {
+            assert_eq!(
+                through.field(field),
+                direct.field(field),
+                "{settings:?} {field}"
+            );
+        }
+    }
+    assert_eq!(stage.client().value("select 1"), "1");
+}
+
+#[test]
+fn an_unknown_database_is_refused_in_the_servers_words() {
+    let stage = Stage::with_pool_of(1);
+    let refuse = |port| Wire::login(port, "no such database", &[]).unwrap_err();
+    let (direct, through) = (refuse(support::cluster().port()), refuse(stage.port()));
+    assert_eq!(through.code(), "3D000");
+    for field in *b"SVCM" {
+        assert_eq!(through.field(field), direct.field(field));
+    }
+}
+
+#[test]
+fn the_notice_of_a_shortened_application_name_is_told() {
+    let stage = Stage::with_pool_of(1);
+    let name = "n".repeat(100);
+    let settings = [("application_name", &*name)];
+    let through = stage.client_with(&settings);
+    assert_eq!(through.status("application_name"), "n".repeat(63));
+    let direct = stage.direct_with(&settings);
+    assert_eq!(
+        through.status("application_name"),
+        direct.status("application_name")
+    );
+}
+
+#[test]
+fn a_change_is_reported_to_who_made_it_and_to_nobody_else() {
+    let stage = Stage::with_pool_of(1);
+    let (mut one, mut other) = (stage.client(), stage.client());
+    let before = other.value("show application_name");
+    for frames in [one.query("set application_name = 'changed'"), {
+        one.query("begin; set local application_name = 'for now'")
+    }] {
+        assert!(
+            said(&frames)
+                .iter()
+                .any(|told| told.starts_with("status application_name "))
+        );
+    }
+    let undone = one.query("rollback");
+    assert!(said(&undone).contains(&"status application_name changed".to_owned()));
+    let frames = other.query("show application_name");
+    assert_eq!(
+        said(&frames),
+        ["columns", &format!("row {before}"), "SHOW", "ready I"]
+    );
+    assert_eq!(one.value("show application_name"), "changed");
+}
+
+#[test]
+fn reset_goes_back_to_the_start_up_value() {
+    let stage = Stage::with_pool_of(1);
+    let settings = [
+        ("DateStyle", "German"),
+        ("search_path", "\"My Schema\", public"),
+        ("options", "-c work_mem=1MB"),
+    ];
+    let names = ["DateStyle", "search_path", "work_mem", "statement_timeout"];
+    let act = |wire: &mut Wire| {
+        let mut seen = Vec::new();
+        for undo in ["reset datestyle; ", "reset all", "discard all"] {
+            seen.push(wire.query("set datestyle = iso"));
+            wire.query("set search_path = elsewhere");
+            wire.query("set work_mem = '2MB'");
+            wire.query("set statement_timeout = '1h'");
+            seen.push(wire.query(undo));
+            seen.extend(names.map(|name| wire.query(&format!("show {name}"))));
+        }
+        for name in names {
+            wire.query(&format!("set {name} to default"));
+            wire.query(&format!("reset {name}"));
+        }
+        seen.extend(names.map(|name| wire.query(&format!("show {name}"))));
+        seen
+    };
+    let expected = act(&mut stage.direct_with(&settings));
+    let seen = act(&mut stage.client_with(&settings));
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn reset_of_a_session_that_changed_nothing_goes_back_to_nothing_less() {
+    let stage = Stage::with_pool_of(1);
+    let settings = [("DateStyle", "German"), ("search_path", "one, \"T W O\"")];
+    let act = |wire: &mut Wire| {
+        [
+            "reset datestyle",
+            "reset search_path",
+            "reset all",
+            "discard all",
+            "RESET Work_Mem",
+        ]
+        .map(|undo| {
+            [
+                wire.query(undo),
+                wire.query("show datestyle"),
+                wire.query("show search_path"),
+            ]
+        })
+    };
+    let expected = act(&mut stage.direct_with(&settings));
+    let seen = act(&mut stage.client_with(&settings));
+    assert_eq!(seen, expected);
+    assert_eq!(stage.client().value("show datestyle"), "ISO, MDY");
+}
+
+#[test]
+fn what_one_client_discards_no_other_loses() {
+    let stage = Stage::with_pool_of(1);
+    let (mut one, mut other) = (
+        stage.client(),
+        stage.client_with(&[("DateStyle", "German")]),
+    );
+    for undo in [
+        "discard all",
+        "deallocate all",
+        "reset all",
+        "discard plans",
+        "discard temp",
+    ] {
+        for simple in [true, false] {
+            other.ask(&[parse("kept", "select 'kept'"), sync()]);
+            one.ask(&[parse("kept", "select 'one'"), sync()]);
+            let undone = match simple {
+                true => one.query(undo),
+                false => one.ask(&[unnamed(undo, &[]), sync()]),
+            };
+            assert!(
+                undone.iter().all(|frame| frame.tag != b'E'),
+                "{undo}: {undone:?}"
+            );
+            let kept = other.ask(&[again("kept", &[]), sync()]);
+            assert_eq!(
+                said(&kept),
+                ["bound", "row kept", "SELECT 1", "ready I"],
+                "{undo}"
+            );
+            assert_eq!(other.value("show datestyle"), "German, DMY");
+            let gone = one.ask(&[again("kept", &[]), sync()]);
+            let forgets = matches!(undo, "discard all" | "deallocate all");
+            assert_eq!(
+                gone.iter().any(|frame| frame.tag == b'E'),
+                forgets,
+                "{undo}"
+            );
+            other.ask(&[crate::wire::close_statement("kept"), sync()]);
+            one.ask(&[crate::wire::close_statement("kept"), sync()]);
+        }
+    }
+}
+
+#[test]
+fn deallocate_of_one_name_acts_where_it_stands_and_on_its_client_alone() {
+    let stage = Stage::with_pool_of(1);
+    let mut other = stage.client();
+    other.ask(&[parse("s", "select 'other'"), sync()]);
+    stage.same(|wire| {
+        wire.send(
+            &[
+                parse("s", "select 'mine'"),
+                again("s", &[]),
+                sync(),
+                query("deallocate s"),
+                again("s", &[]),
+                sync(),
+                query("deallocate s"),
+                parse("s", "select 'anew'"),
+                again("s", &[]),
+                sync(),
+                query("DEALLOCATE PREPARE \"s\""),
+            ]
+            .concat(),
+        );
+        [(); 6].map(|()| wire.until_ready())
+    });
+    assert_eq!(said(&other.ask(&[again("s", &[]), sync()]))[1], "row other");
+}
+
+#[test]
+fn the_process_id_told_at_login_is_the_one_that_answers() {
+    let stage = Stage::with_pool_of(2);
+    let mut clients: Vec<_> = (0..5).map(|_| stage.client()).collect();
+    for round in 0..4 {
+        for client in &mut clients {
+            if round == 2 {
+                client.run("select 'in between'");
+            }
+            let pid = client.value("select pg_backend_pid()");
+            assert_eq!(pid, client.pid.to_string());
+            let frames = client.ask(&[unnamed("select pg_catalog.pg_backend_pid()", &[]), sync()]);
+            assert_eq!(said(&frames)[2], format!("row {pid}"));
+        }
+    }
+    assert!(clients.iter().all(|client| client.pid > 0));
+}
+
+#[test]
+fn clients_that_share_a_process_id_have_keys_of_their_own() {
+    let stage = Stage::with_pool_of(1);
+    let (mut one, mut other) = (stage.client(), stage.client());
+    assert_eq!(one.pid, other.pid);
+    assert_ne!(one.key, other.key);
+    one.send(&query("select pg_sleep(60)"));
+    crate::isolation::sees_running(&stage, "pg_sleep");
+    cancel(stage.port(), other.pid, &other.key);
+    cancel(stage.port(), one.pid, &[0, 0, 0, 0]);
+    assert!(one.is_silent(std::time::Duration::from_millis(300)));
+    cancel(stage.port(), one.pid, &one.key);
+    assert_eq!(error(&one.until_ready()).code(), "57014");
+    assert_eq!(other.value("select 1"), "1");
+    assert_eq!(one.value("select 1"), "1");
+}
+
+#[test]
+fn encryption_is_declined_and_the_start_up_goes_on() {
+    let stage = Stage::with_pool_of(1);
+    for requests in [vec![SSL], vec![GSS], vec![GSS, SSL], vec![SSL, GSS]] {
+        let mut wire = Wire::open(stage.port());
+        for number in requests {
+            wire.send(&request(number));
+            assert_eq!(wire.byte(), b'N');
+        }
+        wire.send(&startup(
+            VERSION,
+            &[("user", "postgres"), ("database", &stage.database)],
+        ));
+        wire.welcomed().unwrap();
+        assert_eq!(wire.value("select 1"), "1");
+    }
+}
+
+#[test]
+fn a_newer_minor_protocol_and_unknown_extensions_are_negotiated() {
+    let stage = Stage::with_pool_of(1);
+    let who = [("user", "postgres"), ("database", &*stage.database)];
+    let grease = [&who[..], &[("_pq_.test_grease", "1"), ("_pq_.more", "")]].concat();
+    let cases: [(i32, &[(&str, &str)]); 4] = [
+        (VERSION + 2, &who),
+        (VERSION + 9999, &grease),
+        (VERSION, &grease),
+        (VERSION, &who),
+    ];
+    for (version, settings) in cases {
+        let greet = |port| {
+            let mut wire = Wire::open(port);
+            wire.send(&startup(version, settings));
+            wire.welcomed().unwrap();
+            assert_eq!(wire.value("select 1"), "1");
+            let first = wire.greeting.first().filter(|frame| frame.tag == b'v');
+            // The version: 3.0 is written in full before Postgres 18, as its minor part since.
+            first.map(|frame| frame.body.get(4..).unwrap().to_owned())
+        };
+        assert_eq!(
+            greet(stage.port()),
+            greet(support::cluster().port()),
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_start_up_is_refused_and_hurts_nobody() {
+    let stage = Stage::with_pool_of(1);
+    let mut other = stage.client();
+    let refuse = |bytes: &[u8]| -> Vec<Frame> {
+        let mut wire = Wire::open(stage.port());
+        wire.send(bytes);
+        wire.until_closed()
+    };
+    let who = [("user", "postgres"), ("database", &*stage.database)];
+    assert_eq!(error(&refuse(&startup(2 << 16, &who))).code(), "0A000");
+    assert_eq!(error(&refuse(&startup(4 << 16, &who))).code(), "0A000");
+    assert_eq!(
+        error(&refuse(&startup(VERSION, &[("user", "")]))).code(),
+        "28000"
+    );
+    assert_eq!(error(&refuse(&startup(VERSION, &[]))).code(), "28000");
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
+        &[0, 0, 0, 4],
+        &[0, 0, 0, 7, 0, 3, 0],
+        &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0],
+        &[0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5],
+        &message(b'Q', b"select 1\0"),
+    ] {
+        let frames = refuse(bytes);
+        let refused = frames.iter().all(|frame| frame.tag == b'E');
+        assert!(refused && frames.len() <= 1, "{bytes:?}: {frames:?}");
+    }
+    let mut twice = Wire::open(stage.port());
+    for _ in 0..2 {
+        twice.send(&request(SSL));
+    }
+    assert_eq!(twice.byte(), b'N');
+    assert_eq!(error(&twice.until_closed()).code(), "08P01");
+    drop(Wire::open(stage.port()));
+    assert_eq!(other.value("select 1"), "1");
+}
