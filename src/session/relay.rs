@@ -325,6 +325,11 @@ impl Session {
             return Ok(Step::Gather);
         }
         let body = backend::body(seen);
+        if seen.len() == header.len && notice::message(body).is_none() {
+            return Err(Break::Lost(
+                "it reported an error without a word".to_owned(),
+            ));
+        }
         if notice::is_fatal(body) {
             let said = notice::message(body).unwrap_or(b"it ended the connection");
             return Err(Break::Lost(String::from_utf8_lossy(said).into_owned()));

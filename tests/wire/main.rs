@@ -1,0 +1,13 @@
+//! What peers do that no well-behaved one does on demand, byte by byte over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "here a failure is a failed test"
+)]
+
+mod backends;
+mod clients;
+mod peers;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,279 @@
+//! Both peers of the ambassador, byte by byte: a backend that follows a script, and a raw client.
+//! Neither understands a statement, and neither waits for ever.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use pg_ambassador::protocol::{
+    backend::{self, Status, put_ready},
+    frame, frontend, startup,
+};
+
+use crate::support::Served;
+
+/// Longer than anything that works.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A backend that does what its script says, once for each connection.
+pub struct Backend {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    cancels: Arc<AtomicUsize>,
+}
+
+impl Backend {
+    /// `script` gets each connection after its start-up packet, and its number from 1. An error
+    /// ends the connection.
+    pub fn start(
+        script: impl Fn(&mut Wire, usize) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let backend = Self {
+            port: listener.local_addr().unwrap().port(),
+            connections: Arc::default(),
+            cancels: Arc::default(),
+        };
+        let (connections, cancels) = (
+            Arc::clone(&backend.connections),
+            Arc::clone(&backend.cancels),
+        );
+        let script = Arc::new(script);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut wire = Wire::new(stream.unwrap());
+                let Ok(packet) = wire.packet() else { continue };
+                if matches!(startup::read(&packet), Ok(startup::First::Cancel { .. })) {
+                    cancels.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
+                let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
+                let script = Arc::clone(&script);
+                thread::spawn(move || script(&mut wire, number));
+            }
+        });
+        backend
+    }
+
+    /// The ambassador in front of it, with one worker.
+    pub fn served(&self, args: &[&str]) -> Served {
+        let upstream = format!("postgresql://app@127.0.0.1:{}/app", self.port);
+        let own = ["--upstream", &upstream, "--workers", "1"];
+        Served::ambassador_with(&[&own, args].concat())
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn cancels(&self) -> usize {
+        self.cancels.load(Ordering::SeqCst)
+    }
+}
+
+/// One socket, frame by frame.
+pub struct Wire {
+    stream: TcpStream,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+
+    /// A raw client that has sent its start-up and read nothing.
+    pub fn knock(port: u16, database: &str) -> Self {
+        let mut wire = Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
+        let mut packet = Vec::new();
+        let pairs: [(&[u8], &[u8]); 2] =
+            [(b"user", b"postgres"), (b"database", database.as_bytes())];
+        startup::put(&mut packet, pairs.into_iter());
+        wire.send(&packet).unwrap();
+        wire
+    }
+
+    /// A raw client that is in.
+    pub fn client(port: u16, database: &str) -> Self {
+        let mut wire = Self::knock(port, database);
+        let welcome = wire.answer();
+        assert!(welcome.ends_with("Z I"), "{welcome}");
+        wire
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next frame: tag and body.
+    pub fn frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        let mut header = [0; frame::HEADER];
+        self.stream.read_exact(&mut header)?;
+        let header = frame::peek(&header).unwrap().unwrap();
+        let mut body = vec![0; header.len - frame::HEADER];
+        self.stream.read_exact(&mut body)?;
+        Ok((header.tag, body))
+    }
+
+    /// Everything up to a ReadyForQuery or the end, in words: tags, an error's severity and
+    /// code, the first column of a row, a command's tag.
+    pub fn answer(&mut self) -> String {
+        self.answer_to(b'Z')
+    }
+
+    /// The same up to another message.
+    pub fn answer_to(&mut self, last: u8) -> String {
+        let mut words = Vec::new();
+        loop {
+            let Ok((tag, body)) = self.frame() else {
+                words.push("end".to_owned());
+                break;
+            };
+            words.push(word(tag, &body));
+            if tag == last {
+                break;
+            }
+        }
+        words.join(", ")
+    }
+
+    /// The answer to a Query.
+    pub fn query(&mut self, text: &str) -> String {
+        self.send(&query(text)).unwrap();
+        self.answer()
+    }
+
+    /// All bytes up to the end.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is an end, too.
+        self.stream.read_to_end(&mut bytes).ok();
+        bytes
+    }
+
+    /// The same socket once more, for another thread.
+    pub fn twin(&self) -> Self {
+        Self::new(self.stream.try_clone().unwrap())
+    }
+
+    /// Whether nothing comes within this time.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        peeked.is_err()
+    }
+
+    fn packet(&mut self) -> io::Result<Vec<u8>> {
+        let mut packet = vec![0; 4];
+        self.stream.read_exact(&mut packet)?;
+        let len = startup::len(&packet).unwrap().unwrap();
+        packet.resize(len, 0);
+        self.stream.read_exact(&mut packet[4..])?;
+        Ok(packet)
+    }
+
+    /// Lets the ambassador in; `before` comes between AuthenticationOk and ReadyForQuery.
+    pub fn welcome_with(&mut self, before: &[u8]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        backend::put_authentication_ok(&mut bytes);
+        bytes.extend_from_slice(before);
+        backend::put_parameter_status(&mut bytes, b"server_version", b"15.0");
+        backend::put_key_data(&mut bytes, 4711, 1);
+        put_ready(&mut bytes, Status::Idle);
+        self.send(&bytes)
+    }
+
+    pub fn welcome(&mut self) -> io::Result<()> {
+        self.welcome_with(b"")
+    }
+
+    /// Answers every Query until the other side leaves, those that begin with `odd` with that.
+    pub fn serve(&mut self, odd: &[u8], answer: &[u8]) -> io::Result<()> {
+        loop {
+            let (tag, body) = self.frame()?;
+            match tag {
+                b'Q' if !odd.is_empty() && body.starts_with(odd) => self.send(answer)?,
+                b'Q' => self.send(&done())?,
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn word(tag: u8, body: &[u8]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let field = |letter: u8| {
+        let mut fields = body.split(|&byte| byte == 0);
+        let found = fields.find(|field| field.first() == Some(&letter));
+        found.map_or(String::new(), |field| text(&field[1..]))
+    };
+    let shown = match tag {
+        b'E' | b'N' => format!("{} {}", field(b'V'), field(b'C')),
+        b'Z' => text(body),
+        b'C' => text(&body[..body.len() - 1]),
+        b'D' if body.len() > 6 => text(&body[6..body.len().min(40)]),
+        _ => return char::from(tag).to_string(),
+    };
+    format!("{} {shown}", char::from(tag))
+}
+
+pub fn query(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    frontend::put_query(&mut out, text.as_bytes());
+    out
+}
+
+pub fn parse(name: &str, text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    frontend::put_parse(
+        &mut out,
+        name.as_bytes(),
+        &frontend::parse_rest(text.as_bytes()),
+    );
+    out
+}
+
+/// Bind to the unnamed portal, and Execute.
+pub fn run(statement: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    frontend::put_bind(&mut out, b"", statement.as_bytes(), &[0; 6]);
+    frontend::put_execute(&mut out);
+    out
+}
+
+pub fn close(statement: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    frontend::put_close_statement(&mut out, statement.as_bytes());
+    out
+}
+
+pub fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::write(&mut out, tag, |out| out.extend_from_slice(body));
+    out
+}
+
+/// What a backend says to a Query that went well.
+pub fn done() -> Vec<u8> {
+    let mut out = Vec::new();
+    backend::put_command_complete(&mut out, "DONE");
+    put_ready(&mut out, Status::Idle);
+    out
+}
+
+/// An ErrorResponse or NoticeResponse.
+pub fn report(tag: u8, severity: &str, code: &str) -> Vec<u8> {
+    message(
+        tag,
+        format!("S{severity}\0V{severity}\0C{code}\0Mboom\0\0").as_bytes(),
+    )
+}
