@@ -36,11 +36,6 @@ pub(super) enum Step {
 impl Session {
     /// Reads from the client and sends on. Tells whether anything moved.
     pub(super) fn forward(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<bool, End> {
-        if self.flow.leaving {
-            self.leave_if_wished()?;
-            return Ok(false);
-        }
-        let resumed = self.collect_lease(cx);
         if let Some(lease) = &mut self.lease
             && lease.link.is_backed_up()
         {
@@ -49,10 +44,14 @@ impl Session {
                 return Ok(false);
             }
         }
+        if self.flow.leaving {
+            self.leave_if_wished()?;
+            return Ok(false);
+        }
         if self.client.is_backed_up() && self.client.backlog() > UNREAD {
             return Ok(false);
         }
-        if resumed {
+        if self.collect_lease(cx) {
             let held = std::mem::take(&mut self.inbox);
             self.process(cx, &held, &mut io.output)?;
             return Ok(true);

@@ -267,3 +267,41 @@ fn peers_that_write_without_reading_do_not_block_each_other_fact_43() {
     }
     writing.join().unwrap().unwrap();
 }
+
+#[test]
+fn what_a_good_bye_follows_reaches_a_backend_that_is_slow_to_read_fact_46() {
+    let backend = Backend::start(|wire, _| {
+        wire.welcome()?;
+        thread::sleep(Duration::from_millis(500));
+        wire.serve(b"", b"")
+    });
+    let served = backend.served(ONE);
+    let mut client = Wire::client(served.port(), "app");
+    let mut request = query(&"y".repeat(20_000_000));
+    request.extend(message(b'X', b""));
+    client.send(&request).unwrap();
+    assert_eq!(client.answer_to(b'X'), "C DONE, Z I, end");
+}
+
+#[test]
+fn a_slow_reader_is_waited_for_in_bounded_memory_fact_43() {
+    let answer = [message(b'D', &[b'x'; 1_000_000]).repeat(100), done()].concat();
+    let backend = hostile(answer, false);
+    let served = backend.served(ONE);
+    let mut client = Wire::client(served.port(), "app");
+    let before = resident(&served);
+    client.send(&query("attack")).unwrap();
+    thread::sleep(Duration::from_millis(500));
+    let grown = resident(&served).saturating_sub(before);
+    assert!(grown < 4096, "{grown} KiB");
+    assert!(client.answer().ends_with("C DONE, Z I"));
+}
+
+/// KiB that the ambassador has in memory.
+fn resident(served: &crate::support::Served) -> usize {
+    let path = format!("/proc/{}/status", served.pid());
+    let status = std::fs::read_to_string(path).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
+}
