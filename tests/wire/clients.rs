@@ -197,3 +197,36 @@ fn a_statement_in_a_transaction_is_not_idle() {
     assert_eq!(one.query("select pg_sleep(1.2)"), "T, D, C SELECT 1, Z T");
     assert_eq!(one.answer(), "E FATAL 25P03, end");
 }
+
+#[test]
+fn a_conversation_cut_at_any_byte_is_the_same_fact_30() {
+    let (served, _, _) = pair(&[]);
+    let parts = [
+        &parse("n", "select 'named'")[..],
+        &run("n"),
+        &SYNC,
+        &query("select 1; select 2"),
+        &[parse("", "select 3"), run("")].concat(),
+        &SYNC,
+        &[parse("n", "again"), run("")].concat(),
+        &SYNC,
+        &query("copy (select 1) to stdout"),
+        &[close("n"), run("n")].concat(),
+        &SYNC,
+    ];
+    let bytes = parts.concat();
+    let said = |cuts: &mut dyn Iterator<Item = &[u8]>| {
+        let mut client = Wire::client(served.port(), "postgres");
+        cuts.for_each(|cut| client.send(cut).unwrap());
+        let answers: Vec<_> = (0..6).map(|_| client.answer()).collect();
+        client.send(&message(b'X', b"")).unwrap();
+        answers
+    };
+    let whole = said(&mut [&bytes[..]].into_iter());
+    assert!(whole[0].ends_with("D named, C SELECT 1, Z I"), "{whole:?}");
+    for at in 1..bytes.len() {
+        let (front, back) = bytes.split_at(at);
+        assert_eq!(said(&mut [front, back].into_iter()), whole, "cut at {at}");
+    }
+    assert_eq!(said(&mut bytes.chunks(1)), whole);
+}
