@@ -88,24 +88,15 @@ impl Session {
         if self.ticket.take().is_some() {
             return self.cancel_waiting(cx);
         }
-        self.flow.cancel_wanted = !self.ledger.is_empty();
-        self.cancel_when_ours_are_through(cx);
-        Ok(())
-    }
-
-    /// A cancel never touches what we sent ourselves.
-    pub(super) fn cancel_when_ours_are_through(&mut self, _cx: &mut Context<'_>) {
-        let theirs = self
-            .ledger
-            .front()
-            .is_some_and(|owed| owed.role.is_client());
-        if self.flow.cancel_wanted
-            && theirs
+        // What we sent ahead of the request may still be unanswered: the backend keeps such
+        // answers back until the request is done. A cancel that hits it is the request's.
+        if self.ledger.owes_the_client()
             && let Some(lease) = &self.lease
         {
-            self.flow.cancel_wanted = false;
+            self.flow.cancelled = true;
             self.cancels.send(lease);
         }
+        Ok(())
     }
 
     /// The request has not been sent: it is answered here.
@@ -113,10 +104,7 @@ impl Session {
         self.flow.reading = None;
         self.enter(Phase::Idle);
         let held = std::mem::take(&mut self.inbox);
-        let fault = match self.flow.overdue {
-            true => Fault::QueryTimeout,
-            false => Fault::Cancelled,
-        };
+        let fault = cancelled(self.flow.overdue);
         let header = crate::protocol::frame::peek(&held).ok().flatten();
         let Some(header) = header.filter(|header| header.len <= held.len()) else {
             self.inbox = held;
@@ -159,11 +147,16 @@ impl Session {
     pub(super) fn guard_failed(&mut self, cx: &mut Context<'_>, error: &[u8]) -> Result<(), End> {
         // Closed: it is in a failed transaction of ours and skips up to a Sync.
         self.lease = None;
-        let fault = Fault::Setting {
-            database: fault::database(&self.pool),
-            backend: self.pool.key().backend.clone(),
-            why: String::from_utf8_lossy(notice::message(error).unwrap_or_default()).into_owned(),
-            code: notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR),
+        let code = notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR);
+        let fault = match (self.flow.cancelled, self.flow.overdue) {
+            (true, overdue) if code == SqlState::QUERY_CANCELED => cancelled(overdue),
+            _ => Fault::Setting {
+                database: fault::database(&self.pool),
+                backend: self.pool.key().backend.clone(),
+                why: String::from_utf8_lossy(notice::message(error).unwrap_or_default())
+                    .into_owned(),
+                code,
+            },
         };
         self.answer_all(cx, &fault)
     }
@@ -205,7 +198,7 @@ impl Session {
         self.flow.copying = false;
         self.flow.tainted = false;
         self.flow.dropping = true;
-        self.flow.cancel_wanted = false;
+        self.flow.cancelled = false;
         self.flow.change = None;
         self.flow.debris.clear();
     }
@@ -291,6 +284,14 @@ impl Drop for Session {
         let (pid, key) = identity.key;
         self.shared.cancels.revoke(pid, key);
         self.shared.sessions.leave(self.handle.id);
+    }
+}
+
+fn cancelled(overdue: bool) -> Fault {
+    if overdue {
+        Fault::QueryTimeout
+    } else {
+        Fault::Cancelled
     }
 }
 

@@ -210,6 +210,11 @@ impl Ledger {
         self.owed.is_empty() && !self.skipping && !self.open
     }
 
+    /// Whether an answer to the client is among what is owed.
+    pub fn owes_the_client(&self) -> bool {
+        self.owed.iter().any(|owed| owed.role.is_client())
+    }
+
     /// The message being answered.
     #[inline]
     pub fn front(&self) -> Option<&Owed> {

@@ -141,8 +141,8 @@ struct Flow {
     deaf: bool,
     /// A query was cancelled for its time.
     overdue: bool,
-    /// A cancel waits until our own messages are through.
-    cancel_wanted: bool,
+    /// A cancel has been sent for what is owed now.
+    cancelled: bool,
     /// The ambassador shuts down: leave when idle.
     draining: bool,
     /// What the message that waits for a connection says it will do.
@@ -193,16 +193,16 @@ impl Session {
         loop {
             while self.relay(cx, io)? {}
             if !self.forward(cx, io)? {
-                return self.rest(cx);
+                return self.rest();
             }
         }
     }
 
     /// Gives the connection back where its last answer came before the client's last byte: the
     /// rest of a COPY that failed.
-    fn rest(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn rest(&mut self) -> Result<(), End> {
         if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
-            self.settle(cx)?;
+            self.settle()?;
         }
         Ok(())
     }

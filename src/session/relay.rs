@@ -105,7 +105,7 @@ impl Session {
                 self.guard_failed(cx, &error)?;
             }
         }
-        self.settle(cx)?;
+        self.settle()?;
         Ok(true)
     }
 
@@ -456,12 +456,11 @@ impl Session {
     }
 
     /// After a read: gives the connection back when nothing holds it.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn settle(&mut self) -> Result<(), End> {
         let Some(lease) = &self.lease else {
             return Ok(());
         };
         if !self.ledger.is_empty() {
-            self.cancel_when_ours_are_through(cx);
             return Ok(());
         }
         if !self.is_idle() || !lease.inbox.is_empty() || lease.link.is_backed_up() {
@@ -474,7 +473,7 @@ impl Session {
             return self.leave_if_wished();
         }
         self.flow.overdue = false;
-        self.flow.cancel_wanted = false;
+        self.flow.cancelled = false;
         self.enter(Phase::Idle);
         if self.flow.keep == Keep::No {
             self.give_back();
