@@ -115,6 +115,31 @@ fn a_cancel_of_a_request_that_waits_is_answered_at_once() {
 }
 
 #[test]
+fn a_cancel_hits_a_query_that_its_settings_or_its_statement_go_ahead_of() {
+    let stage = Stage::with_pool_of(1);
+    let mut wire = stage.client_with(&[("DateStyle", "German")]);
+    let mut other = stage.client();
+    wire.ask(&[parse("s", "select pg_sleep($1::int)"), sync()]);
+    let requests = [
+        vec![query("select pg_sleep(30)")],
+        vec![again("s", &["30"]), sync()],
+        vec![unnamed("select pg_sleep(30)", &[]), sync()],
+    ];
+    for request in requests {
+        other.run("discard plans");
+        wire.send(&request.concat());
+        crate::isolation::sees_running(&stage, "pg_sleep");
+        let begun = Instant::now();
+        cancel(stage.port(), wire.pid, &wire.key);
+        let cancelled = wire.until_ready();
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(error(&cancelled).code(), "57014");
+        assert_eq!(wire.value("show datestyle"), "German, DMY");
+        assert_eq!(other.value("show datestyle"), "ISO, MDY");
+    }
+}
+
+#[test]
 fn a_cancel_of_an_idle_session_hits_nobody() {
     let stage = Stage::with_pool_of(1);
     let (mut idle, mut busy) = (stage.client(), stage.client());

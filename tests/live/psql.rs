@@ -297,7 +297,7 @@ fn scripts_print_what_they_print_directly() {
         &stage,
         &[
             "-c",
-            "begin; create table t (a int); insert into t values (1); commit",
+            "begin; create temp table t (a int); insert into t values (1); commit",
             "-c",
             "\\d t",
         ],
@@ -307,7 +307,7 @@ fn scripts_print_what_they_print_directly() {
         &[
             "-1",
             "-c",
-            "create table if not exists u (a int)",
+            "create temp table u (a int)",
             "-c",
             "insert into u values (1)",
         ],

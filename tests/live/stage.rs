@@ -87,12 +87,30 @@ impl Stage {
 
     /// Does the same directly and through the ambassador, and finds no difference. Each runs from
     /// a fresh connection; gives what was seen.
+    #[track_caller]
     pub fn same<T: PartialEq + std::fmt::Debug>(&self, mut act: impl FnMut(&mut Wire) -> T) -> T {
         let expected = act(&mut self.direct());
         let seen = act(&mut self.client());
-        assert_eq!(seen, expected, "left: through the ambassador");
+        alike(&seen, &expected);
         seen
     }
+}
+
+/// What was seen through the ambassador is what was seen directly; else shows where they part.
+#[track_caller]
+pub fn alike<T: PartialEq + std::fmt::Debug>(seen: &T, direct: &T) {
+    if seen == direct {
+        return;
+    }
+    let (seen, direct) = (format!("{seen:?}"), format!("{direct:?}"));
+    let parts = seen.bytes().zip(direct.bytes()).take_while(|(a, b)| a == b);
+    let from = parts.count().saturating_sub(300);
+    let around = |text: &str| text.chars().skip(from).take(600).collect::<String>();
+    panic!(
+        "through the ambassador: … {}\n\ndirectly: … {}",
+        around(&seen),
+        around(&direct)
+    );
 }
 
 /// Somebody who sees all connections and is not in any test's database.
