@@ -17,8 +17,8 @@ use crate::protocol::Parameters;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// An authenticated socket to a backend, and all that is known of its session.
-#[derive(Debug)]
+/// An authenticated socket to a backend, and all that is known of its session. No `Debug`: the
+/// key is a secret.
 pub struct Connection {
     pub id: ConnectionId,
     pub link: Link,
@@ -40,7 +40,6 @@ pub struct Connection {
 }
 
 /// A connection on its way to another worker.
-#[derive(Debug)]
 pub struct Parcel {
     socket: Detached,
     pid: i32,

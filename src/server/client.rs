@@ -20,7 +20,7 @@ use crate::net::Link;
 use crate::protocol::backend::put_negotiate_version;
 use crate::protocol::notice::Severity;
 use crate::protocol::startup::Startup;
-use crate::session::{End, Fault, Session, Wishes, welcome};
+use crate::session::{End, Fault, Session, Signal, Wishes, welcome};
 use crate::telemetry::events;
 
 /// Serves one client until it leaves.
@@ -160,6 +160,10 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<S
     match welcome(worker.shared(), &settings, &pool, wishes, link).await {
         Ok(session) => {
             events::client_in(&name, &startup.user);
+            // Told to all while this one was still at the door.
+            if worker.plan().is_closed() {
+                session.signal(Signal::Drain);
+            }
             Some(session)
         }
         Err((link, end)) => {

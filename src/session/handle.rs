@@ -29,18 +29,30 @@ pub enum Phase {
 /// What a session is told from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// The client asked to cancel what runs.
-    Cancel,
-    /// `query_timeout` is over.
-    QueryTimeout,
+    /// Leave now.
+    Terminate,
+    /// The ambassador shuts down: leave when idle.
+    Drain,
     /// `idle_in_transaction_timeout` is over.
     IdleInTransaction,
     /// `client_idle_timeout` is over.
     ClientIdle,
-    /// The ambassador shuts down: leave when idle.
-    Drain,
-    /// Leave now.
-    Terminate,
+    /// `query_timeout` is over.
+    QueryTimeout,
+    /// The client asked to cancel what runs.
+    Cancel,
+}
+
+impl Signal {
+    /// The gravest first.
+    const ALL: [Self; 6] = [
+        Self::Terminate,
+        Self::Drain,
+        Self::IdleInTransaction,
+        Self::ClientIdle,
+        Self::QueryTimeout,
+        Self::Cancel,
+    ];
 }
 
 /// A session's face to its worker.
@@ -50,7 +62,8 @@ pub struct Handle {
     phase: Cell<Phase>,
     /// Since when the phase lasts, on the coarse clock.
     since: Cell<Instant>,
-    signal: Cell<Option<Signal>>,
+    /// Those not heeded yet, a bit for each.
+    signals: Cell<u8>,
     limits: Rc<Settings>,
     waker: RefCell<Waker>,
 }
@@ -61,7 +74,7 @@ impl Handle {
             id,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(now),
-            signal: Cell::new(None),
+            signals: Cell::new(0),
             limits: Rc::clone(limits),
             waker: RefCell::new(Waker::noop().clone()),
         }
@@ -100,18 +113,24 @@ impl Handle {
         }
     }
 
-    /// Tells the session something; an earlier signal not yet heeded gives way to a graver one.
+    /// Tells the session something. Every kind of signal is heeded, whatever else comes.
     pub fn signal(&self, signal: Signal) {
-        let grave = |signal: Signal| matches!(signal, Signal::Terminate);
-        if !self.signal.get().is_some_and(grave) {
-            self.signal.set(Some(signal));
-        }
+        self.signals.set(self.signals.get() | 1 << signal as u8);
         self.waker.borrow().wake_by_ref();
     }
 
+    /// The gravest signal that has not been heeded.
     #[inline]
     pub(super) fn take_signal(&self) -> Option<Signal> {
-        self.signal.take()
+        let signals = self.signals.get();
+        if signals == 0 {
+            return None;
+        }
+        let first = Signal::ALL
+            .into_iter()
+            .find(|&one| signals >> one as u8 & 1 == 1)?;
+        self.signals.set(signals & !(1 << first as u8));
+        Some(first)
     }
 
     pub(super) fn register(&self, waker: &Waker) {
@@ -170,11 +189,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn termination_is_not_forgotten_for_a_cancel() {
+    fn no_signal_is_forgotten_for_another_and_the_gravest_comes_first() {
         let handle = Handle::new(1, Instant::now(), &Rc::default());
-        handle.signal(Signal::Terminate);
         handle.signal(Signal::Cancel);
+        handle.signal(Signal::Terminate);
         assert_eq!(handle.take_signal(), Some(Signal::Terminate));
+        assert_eq!(handle.take_signal(), Some(Signal::Cancel));
         assert_eq!(handle.take_signal(), None);
     }
 

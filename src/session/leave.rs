@@ -61,9 +61,13 @@ impl Session {
     /// Acts on what the session is told from outside.
     #[inline]
     pub(super) fn heed(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let Some(signal) = self.handle.take_signal() else {
-            return Ok(());
-        };
+        while let Some(signal) = self.handle.take_signal() {
+            self.heed_one(cx, signal)?;
+        }
+        Ok(())
+    }
+
+    fn heed_one(&mut self, cx: &mut Context<'_>, signal: Signal) -> Result<(), End> {
         match signal {
             Signal::Cancel => self.cancel(cx),
             Signal::QueryTimeout => {

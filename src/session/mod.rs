@@ -171,6 +171,11 @@ struct Io {
 }
 
 impl Session {
+    /// Tells the session something, as its worker may.
+    pub fn signal(&self, signal: Signal) {
+        self.handle.signal(signal);
+    }
+
     /// Drives both directions as far as they go; ready when the session is over.
     ///
     /// All progress is kept in the session: the call is cancel safe.

@@ -21,9 +21,11 @@ async fn clients(stage: &Stage, number: usize) -> Vec<Client> {
 }
 
 fn simple(rows: &[SimpleQueryMessage]) -> Vec<String> {
-    let values = rows.iter().filter_map(|row| match row {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
+    let values = rows.iter().filter_map(|row| {
+        let SimpleQueryMessage::Row(row) = row else {
+            return None;
+        };
+        row.get(0).map(str::to_owned)
     });
     values.collect()
 }
