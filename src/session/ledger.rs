@@ -111,6 +111,8 @@ pub enum Effect {
     ResetAll,
     /// DEALLOCATE ALL, sent to the backend as it is.
     DeallocateAll,
+    /// Both, among other statements.
+    ResetAndDeallocateAll,
     /// DEALLOCATE ALL, or DISCARD ALL of a session that has nothing on the backend.
     ForgetStatements,
     /// DEALLOCATE of a name that a Parse made.

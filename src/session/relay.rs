@@ -271,7 +271,7 @@ impl Session {
             Effect::ForgetStatement(name) => {
                 self.names.remove(name);
             }
-            Effect::DiscardAll | Effect::DeallocateAll => {
+            Effect::DiscardAll | Effect::DeallocateAll | Effect::ResetAndDeallocateAll => {
                 self.forget_names();
                 if let Some(lease) = &mut self.lease {
                     lease.memory.forget_statements();
@@ -279,9 +279,13 @@ impl Session {
             }
             Effect::ResetAll => {}
         }
+        let resets = matches!(
+            change.effect,
+            Effect::DiscardAll | Effect::ResetAll | Effect::ResetAndDeallocateAll
+        );
         // A connection of one's own goes back to the start-up that it was dialled with.
         let own = self.flow.keep == Keep::Pinned(pin::Reason::Startup);
-        if matches!(change.effect, Effect::DiscardAll | Effect::ResetAll)
+        if resets
             && !own
             && let Some(lease) = &mut self.lease
         {

@@ -10,6 +10,7 @@ use super::{
     ledger::{Change, Effect},
 };
 use crate::protocol::backend::Status;
+use crate::sql;
 use crate::sql::{Discard, Kind, Reading, Target, What};
 
 /// Runs everywhere, changes nothing: a shared connection listens to nothing.
@@ -46,7 +47,7 @@ impl Session {
     #[inline]
     pub(super) fn substitute(&self, reading: &Reading, text: &[u8]) -> Option<Substitute> {
         if reading.count != 1 {
-            return None;
+            return several(reading, text);
         }
         if let Kind::Discard(what) = reading.first {
             return self.discard(what);
@@ -130,6 +131,29 @@ impl Session {
             }
         }
     }
+}
+
+/// Of several statements none is replaced: what they take from the connection is noted, and made
+/// anew before the next request. DISCARD ALL is not among them, it fails beside others.
+fn several(reading: &Reading, text: &[u8]) -> Option<Substitute> {
+    if !reading
+        .touches
+        .any(sql::Touches::SETTING.and(sql::Touches::DEALLOCATE))
+    {
+        return None;
+    }
+    let (mut resets, mut deallocates) = (false, false);
+    for statement in sql::statements(text) {
+        resets |= statement.kind == Kind::ResetAll;
+        deallocates |= statement.kind == Kind::Deallocate(Target::All);
+    }
+    let effect = match (resets, deallocates) {
+        (true, true) => Effect::ResetAndDeallocateAll,
+        (true, false) => Effect::ResetAll,
+        (false, true) => Effect::DeallocateAll,
+        (false, false) => return None,
+    };
+    Some(Substitute::itself(effect))
 }
 
 fn is_identity(name: &[u8]) -> bool {
