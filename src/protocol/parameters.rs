@@ -33,10 +33,11 @@ impl Parameters {
     }
 
     fn place(&self, name: &[u8]) -> Result<usize, usize> {
-        let lower = |text: &[u8]| text.to_ascii_lowercase();
-        let wanted = lower(name);
+        fn lower(text: &[u8]) -> impl Iterator<Item = u8> {
+            text.iter().map(u8::to_ascii_lowercase)
+        }
         self.0
-            .binary_search_by(|(have, _)| lower(have).cmp(&wanted))
+            .binary_search_by(|(have, _)| lower(have).cmp(lower(name)))
     }
 }
 

@@ -27,10 +27,9 @@ use crate::telemetry::events;
 pub async fn serve(worker: Rc<Worker>, link: Link, seat: ClientSeat) {
     // Boxed: a login holds much more than a session does.
     let login = Box::pin(login(&worker, link));
-    let Some(session) = login.await else {
+    let Some(mut session) = login.await else {
         return;
     };
-    let mut session = Box::new(session);
     let end = poll_fn(|cx| poll(&mut session, cx)).await;
     let end = Box::pin(session.finish(end)).await;
     events::client_out(&end);
@@ -46,7 +45,7 @@ fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
 }
 
 /// `None`: the client did not come to stay, or was not let in and knows why.
-async fn login(worker: &Rc<Worker>, mut link: Link) -> Option<Session> {
+async fn login(worker: &Rc<Worker>, mut link: Link) -> Option<Box<Session>> {
     let limit = worker.plan().settings.login_timeout;
     let entering = enter(worker, &mut link);
     let entered = if limit.is_zero() {
@@ -131,7 +130,7 @@ fn admit(plan: &Plan) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<Session> {
+async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<Box<Session>> {
     let Entry {
         mut startup,
         ahead,
@@ -149,15 +148,14 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<S
     if startup.minor > 0 || !startup.extensions.is_empty() {
         put_negotiate_version(&mut preface, 0, &startup.extensions);
     }
-    let pool = worker.pool(database, &name, &startup.user, &user);
+    let lobby = worker.lobby(database, &name, &startup.user, &user);
     let wishes = Wishes {
         parameters: startup.parameters,
         switches: startup.switches,
         preface,
         ahead,
     };
-    let settings = worker.session_settings(database);
-    match welcome(worker.shared(), &settings, &pool, wishes, link).await {
+    match welcome(worker.shared(), &lobby, wishes, link).await {
         Ok(session) => {
             events::client_in(&name, &startup.user);
             // Told to all while this one was still at the door.

@@ -25,7 +25,7 @@ use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
 use crate::pool::{Key, Pool};
-use crate::session::{self, SessionId, Shared, Signal};
+use crate::session::{self, Lobby, SessionId, Shared, Signal};
 use crate::telemetry::Clock;
 
 /// How often what is due by the clock is looked after.
@@ -52,11 +52,24 @@ pub enum Mail {
     Stop,
 }
 
+/// Lobbies found without looking far.
+const RECENT: usize = 8;
+
+/// What a client asked for, and where that led.
+struct Recent {
+    entry: String,
+    name: Vec<u8>,
+    user: Vec<u8>,
+    lobby: Rc<Lobby>,
+}
+
 /// One worker, on its own thread.
 pub struct Worker {
     plan: Arc<Plan>,
     shared: Rc<Shared>,
-    pools: RefCell<HashMap<Key, Rc<Pool>>>,
+    lobbies: RefCell<HashMap<Key, Rc<Lobby>>>,
+    /// Those that clients came to last, by what the clients asked for.
+    recent: RefCell<Vec<Recent>>,
     /// Each database's session settings, by its entry's name.
     sessions: HashMap<String, Rc<session::Settings>>,
 }
@@ -126,12 +139,18 @@ impl Worker {
         let shared = Rc::new(Shared::new(index, clock, statements, cancels));
         let databases = plan.settings.databases.iter();
         let sessions = databases
-            .map(|database| (entry(database), Rc::new(database.session.clone())))
+            .map(|database| {
+                (
+                    entry(database).to_owned(),
+                    Rc::new(database.session.clone()),
+                )
+            })
             .collect();
         Self {
             plan,
             shared,
-            pools: RefCell::default(),
+            lobbies: RefCell::default(),
+            recent: RefCell::default(),
             sessions,
         }
     }
@@ -149,8 +168,8 @@ impl Worker {
     }
 
     /// The session settings of a database.
-    pub fn session_settings(&self, database: &Database) -> Rc<session::Settings> {
-        let settings = self.sessions.get(&entry(database)).map(Rc::clone);
+    fn session_settings(&self, database: &Database) -> Rc<session::Settings> {
+        let settings = self.sessions.get(entry(database)).map(Rc::clone);
         settings.unwrap_or_else(|| Rc::new(database.session.clone()))
     }
 
@@ -160,25 +179,43 @@ impl Worker {
         spawn_local(client::serve(Rc::clone(self), link, seat));
     }
 
-    /// The pool for a client of `database` that logged in as `user`.
-    pub fn pool(&self, database: &Database, name: &[u8], user: &[u8], entry_of: &User) -> Rc<Pool> {
-        let upstream = entry_of.upstream_user.as_deref().map(str::as_bytes);
+    /// Where a client of `database` comes in that asked for `name` and logged in as `user`.
+    pub fn lobby(&self, database: &Database, name: &[u8], user: &[u8], is: &User) -> Rc<Lobby> {
+        let entry = entry(database);
+        let mut recent = self.recent.borrow_mut();
+        let same = |one: &&Recent| one.entry == entry && one.name == name && one.user == user;
+        if let Some(one) = recent.iter().find(same) {
+            return Rc::clone(&one.lobby);
+        }
+        let lobby = self.find_lobby(database, name, user, is);
+        if recent.len() >= RECENT {
+            recent.remove(0);
+        }
+        recent.push(Recent {
+            entry: entry.to_owned(),
+            name: name.to_owned(),
+            user: user.to_owned(),
+            lobby: Rc::clone(&lobby),
+        });
+        lobby
+    }
+
+    fn find_lobby(&self, database: &Database, name: &[u8], user: &[u8], is: &User) -> Rc<Lobby> {
+        let upstream = is.upstream_user.as_deref().map(str::as_bytes);
         let dbname = database.dbname.as_deref().map(str::as_bytes);
         let backend = database.backends.first();
         let key = Key {
-            entry: entry(database),
+            entry: entry(database).to_owned(),
             backend: backend
                 .map(|one| one.address.to_string())
                 .unwrap_or_default(),
             database: dbname.unwrap_or(name).to_owned(),
             user: upstream.unwrap_or(user).to_owned(),
         };
-        if let Some(pool) = self.pools.borrow().get(&key) {
-            return Rc::clone(pool);
+        if let Some(lobby) = self.lobbies.borrow().get(&key) {
+            return Rc::clone(lobby);
         }
-        let pool = self.open(database, &key, entry_of);
-        self.pools.borrow_mut().insert(key, Rc::clone(&pool));
-        pool
+        self.open(database, key, is)
     }
 
     /// Opens the pools that keep connections ready, where the login upstream is known already;
@@ -192,18 +229,18 @@ impl Worker {
             };
             let users = database.auth.users.iter();
             for (user, entry) in users {
-                self.pool(database, name.as_bytes(), user.as_bytes(), entry);
+                self.find_lobby(database, name.as_bytes(), user.as_bytes(), entry);
             }
             let everyone = database.auth.everyone.as_ref();
             if let Some(entry) = everyone
                 && let Some(user) = &entry.upstream_user
             {
-                self.pool(database, name.as_bytes(), user.as_bytes(), entry);
+                self.find_lobby(database, name.as_bytes(), user.as_bytes(), entry);
             }
         }
     }
 
-    fn open(&self, database: &Database, key: &Key, user: &User) -> Rc<Pool> {
+    fn open(&self, database: &Database, key: Key, user: &User) -> Rc<Lobby> {
         // The configuration gives every database a backend.
         let address = database.backends.first().map(|one| one.address.clone());
         let target = Target {
@@ -212,32 +249,32 @@ impl Worker {
         };
         let password = user.upstream_password.clone();
         let login = Login::new(key.user.clone(), key.database.clone(), password);
-        Pool::new(
+        let pool = Pool::new(
             key.clone(),
             Rc::new(target),
             Rc::new(login),
             database.pool.clone(),
-            self.plan.exchange(key, &database.pool),
+            self.plan.exchange(&key, &database.pool),
             self.index(),
             Rc::clone(&self.shared.clock),
-        )
+        );
+        let settings = self.session_settings(database);
+        let lobby = Rc::new(Lobby::new(pool, settings));
+        self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
+        lobby
     }
 
     /// The pool of a key that another worker speaks of; made here if it is not yet.
     fn with_pool(&self, key: &Key, act: impl FnOnce(&Rc<Pool>)) {
-        let known = self.pools.borrow().get(key).map(Rc::clone);
-        let pool = known.or_else(|| {
+        let known = self.lobbies.borrow().get(key).map(Rc::clone);
+        let lobby = known.or_else(|| {
             let named = |database: &&Database| entry(database) == key.entry;
             let database = self.plan.settings.databases.iter().find(named)?;
             let user = database.auth.upstream(&key.user).unwrap_or_default();
-            let pool = self.open(database, key, &user);
-            self.pools
-                .borrow_mut()
-                .insert(key.clone(), Rc::clone(&pool));
-            Some(pool)
+            Some(self.open(database, key.clone(), &user))
         });
-        if let Some(pool) = pool {
-            act(&pool);
+        if let Some(lobby) = lobby {
+            act(lobby.pool());
         }
     }
 
@@ -247,8 +284,8 @@ impl Worker {
 }
 
 /// What names a database's entry.
-fn entry(database: &Database) -> String {
-    database.name.clone().unwrap_or_else(|| "*".to_owned())
+fn entry(database: &Database) -> &str {
+    database.name.as_deref().unwrap_or("*")
 }
 
 /// Moves the coarse clock on and looks after what is due by it.
@@ -263,9 +300,9 @@ async fn tick(worker: Rc<Worker>) {
         ticks.tick().await;
         let now = Instant::now();
         worker.shared.clock.set(now);
-        let pools: Vec<Rc<Pool>> = worker.pools.borrow().values().map(Rc::clone).collect();
-        for pool in pools {
-            pool.tick(now);
+        let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
+        for lobby in lobbies {
+            lobby.pool().tick(now);
         }
         if limited {
             worker.shared.sessions.each(|handle| handle.check(now));

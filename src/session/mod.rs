@@ -35,7 +35,7 @@ pub use fault::{End, Fault};
 pub use handle::{Handle, Phase, SessionId, Sessions, Signal};
 pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
-pub use welcome::{Welcomes, Wishes, welcome};
+pub use welcome::{Lobby, Wishes, welcome};
 
 use crate::net::{Link, Scratch};
 use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
@@ -52,7 +52,6 @@ pub struct Shared {
     pub scratch: Scratch,
     pub clock: Rc<Clock>,
     pub registry: RefCell<Registry>,
-    pub welcomes: RefCell<Welcomes>,
     pub sessions: Sessions,
     pub cancels: Arc<CancelKeys>,
 }
@@ -70,7 +69,6 @@ impl Shared {
             scratch: Scratch::default(),
             clock,
             registry: RefCell::new(Registry::new(statements)),
-            welcomes: RefCell::default(),
             sessions: Sessions::of(worker),
             cancels,
         }

@@ -1,6 +1,7 @@
 //! From a proven identity to a conversation: what a client is told when it gets in.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     rc::Rc,
     sync::Arc,
@@ -9,11 +10,11 @@ use std::{
 
 use super::{
     CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared,
-    adopt, converse::converse, ledger::Ledger, names::Names, pin,
+    adopt, converse::converse, ledger::Ledger, names::Names, pin, prepared::Scope,
 };
 use crate::backend;
 use crate::net::Link;
-use crate::pool::{Home, Key, Lease, Pool, Refusal, Wish};
+use crate::pool::{Home, Lease, Pool, Refusal, Wish};
 use crate::protocol::{
     Parameters, SqlState,
     backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
@@ -23,6 +24,8 @@ use crate::protocol::{
 /// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
 /// may change.
 const TRUSTED: Duration = Duration::from_secs(30);
+/// Bytes of BackendKeyData and ReadyForQuery.
+const KEY_AND_READY: usize = 13 + 6;
 /// Welcomes remembered for one pool.
 const REMEMBERED: usize = 1000;
 
@@ -39,39 +42,90 @@ pub struct Wishes {
 }
 
 /// What clients with the same start-up settings are told.
-#[derive(Debug)]
 struct Welcome {
     parameters: Arc<Parameters>,
+    scope: Scope,
     told: Rc<Parameters>,
-    /// Notices of the start-up, as frames.
-    notices: Vec<u8>,
+    /// From AuthenticationOk to the last ParameterStatus, with the notices of the start-up.
+    frames: Vec<u8>,
     since: Instant,
 }
 
+impl Welcome {
+    fn new(
+        shared: &Shared,
+        parameters: Arc<Parameters>,
+        told: &Parameters,
+        notices: &[u8],
+    ) -> Self {
+        let mut frames = Vec::new();
+        put_authentication_ok(&mut frames);
+        frames.extend_from_slice(notices);
+        for (name, value) in told.iter() {
+            put_parameter_status(&mut frames, name, value);
+        }
+        let scope = shared.registry.borrow_mut().scope(&parameters);
+        Self {
+            parameters,
+            scope,
+            told: Rc::new(told.clone()),
+            frames,
+            since: shared.clock.now(),
+        }
+    }
+}
+
+/// Where the clients of one pool come in, and what they were told.
+pub struct Lobby {
+    pool: Rc<Pool>,
+    settings: Rc<Settings>,
+    known: RefCell<Welcomes>,
+}
+
+impl Lobby {
+    pub fn new(pool: Rc<Pool>, settings: Rc<Settings>) -> Self {
+        Self {
+            pool,
+            settings,
+            known: RefCell::default(),
+        }
+    }
+
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+}
+
 /// The welcomes that are known.
-#[derive(Debug, Default)]
-pub struct Welcomes {
-    known: HashMap<Key, HashMap<Parameters, Rc<Welcome>>>,
+#[derive(Default)]
+struct Welcomes {
+    known: HashMap<Parameters, Rc<Welcome>>,
+    /// The one that served last: most clients of a pool are alike.
+    last: Option<Rc<Welcome>>,
 }
 
 impl Welcomes {
-    fn get(&self, key: &Key, parameters: &Parameters, now: Instant) -> Option<Rc<Welcome>> {
-        let welcome = self.known.get(key)?.get(parameters)?;
+    fn get(&mut self, parameters: &Parameters, now: Instant) -> Option<Rc<Welcome>> {
+        let last = self.last.as_ref();
+        let same = last.filter(|last| *last.parameters == *parameters);
+        let welcome = Rc::clone(same.or_else(|| self.known.get(parameters))?);
         let fresh = now.saturating_duration_since(welcome.since) < TRUSTED;
-        fresh.then(|| Rc::clone(welcome))
+        self.last = fresh.then(|| Rc::clone(&welcome));
+        fresh.then_some(welcome)
     }
 
     /// Remembers it, under the very settings that were worn before if they are the same ones:
     /// connections that wear them go on fitting.
-    fn put(&mut self, key: &Key, mut welcome: Welcome) -> Rc<Welcome> {
-        let known = self.known.entry(key.clone()).or_default();
-        if let Some(former) = known.get(&*welcome.parameters) {
+    fn put(&mut self, mut welcome: Welcome) -> Rc<Welcome> {
+        if let Some(former) = self.known.get(&*welcome.parameters) {
             welcome.parameters = Arc::clone(&former.parameters);
-        } else if known.len() >= REMEMBERED {
-            known.clear();
+        } else if self.known.len() >= REMEMBERED {
+            self.known.clear();
         }
         let welcome = Rc::new(welcome);
-        known.insert((*welcome.parameters).clone(), Rc::clone(&welcome));
+        let parameters = (*welcome.parameters).clone();
+        self.known.insert(parameters, Rc::clone(&welcome));
+        self.last = None;
         welcome
     }
 }
@@ -83,12 +137,12 @@ impl Welcomes {
 /// be told. Cancel safe: a dropped call closes what it had.
 pub async fn welcome(
     shared: &Rc<Shared>,
-    settings: &Rc<Settings>,
-    pool: &Rc<Pool>,
+    lobby: &Lobby,
     wishes: Wishes,
     client: Link,
-) -> Result<Session, (Link, End)> {
-    let entrance = match enter(shared, pool, &wishes).await {
+) -> Result<Box<Session>, (Link, End)> {
+    let Lobby { pool, settings, .. } = lobby;
+    let entrance = match enter(shared, lobby, &wishes).await {
         Ok(entrance) => entrance,
         Err(end) => return Err((client, end)),
     };
@@ -106,13 +160,9 @@ pub async fn welcome(
         }
     };
     let welcome = entrance.welcome;
-    let scope = shared.registry.borrow_mut().scope(&welcome.parameters);
     let mut reply = wishes.preface;
-    put_authentication_ok(&mut reply);
-    reply.extend_from_slice(&welcome.notices);
-    for (name, value) in welcome.told.iter() {
-        put_parameter_status(&mut reply, name, value);
-    }
+    reply.reserve_exact(welcome.frames.len() + KEY_AND_READY);
+    reply.extend_from_slice(&welcome.frames);
     put_key_data(&mut reply, pid, key);
     put_ready(&mut reply, crate::protocol::backend::Status::Idle);
     let mut flow = Flow {
@@ -126,7 +176,7 @@ pub async fn welcome(
         flow.keep = Keep::Pinned(pin::Reason::Startup);
         flow.tainted = true;
     }
-    let mut session = Session {
+    let mut session = Box::new(Session {
         shared: Rc::clone(shared),
         settings: Rc::clone(settings),
         pool: Rc::clone(pool),
@@ -140,7 +190,7 @@ pub async fn welcome(
         names: Names::default(),
         identity: Identity {
             parameters: Arc::clone(&welcome.parameters),
-            scope,
+            scope: welcome.scope,
             told: Rc::clone(&welcome.told),
             home: entrance.home,
             key: (pid, key),
@@ -148,7 +198,7 @@ pub async fn welcome(
         },
         flow,
         cancels: Rc::default(),
-    };
+    });
     std::future::poll_fn(|cx| {
         session.handle.register(cx.waker());
         // A client that does not take it is found out by the first poll.
@@ -174,14 +224,13 @@ impl Entrance {
     }
 }
 
-async fn enter(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
+async fn enter(shared: &Shared, lobby: &Lobby, wishes: &Wishes) -> Result<Entrance, End> {
+    let pool = &lobby.pool;
     if wishes.switches.is_some() {
         return Box::pin(enter_alone(shared, pool, wishes)).await;
     }
-    let known = {
-        let welcomes = shared.welcomes.borrow();
-        welcomes.get(pool.key(), &wishes.parameters, shared.clock.now())
-    };
+    let now = shared.clock.now();
+    let known = lobby.known.borrow_mut().get(&wishes.parameters, now);
     if let Some(welcome) = known
         && let Some(home) = pool.settle()
     {
@@ -196,16 +245,17 @@ async fn enter(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entr
         .await
         .map_err(|refusal| Fault::no_connection(pool, refusal))?;
     // Boxed, as all that is rare here: the future of every login has room for it.
-    Box::pin(ask(shared, pool, wishes, lease)).await
+    Box::pin(ask(shared, lobby, wishes, lease)).await
 }
 
 /// Puts the client's settings on a connection, to see what the backend makes of them.
 async fn ask(
     shared: &Shared,
-    pool: &Rc<Pool>,
+    lobby: &Lobby,
     wishes: &Wishes,
     mut lease: Lease,
 ) -> Result<Entrance, End> {
+    let pool = &lobby.pool;
     let parameters = Arc::new(wishes.parameters.clone());
     let mut commands = Vec::new();
     {
@@ -245,13 +295,8 @@ async fn ask(
         let error = Rc::new(backend::ConnectError::Rejected { code, body });
         return Err(Fault::no_connection(pool, Refusal::Rejected(error)).into());
     }
-    let welcome = Welcome {
-        parameters,
-        told: Rc::new(lease.statuses.clone()),
-        notices,
-        since: shared.clock.now(),
-    };
-    let welcome = shared.welcomes.borrow_mut().put(pool.key(), welcome);
+    let welcome = Welcome::new(shared, parameters, &lease.statuses, &notices);
+    let welcome = lobby.known.borrow_mut().put(welcome);
     lease.memory.wearing = Arc::clone(&welcome.parameters);
     let home = pool.settle_at(lease.id);
     lease.release();
@@ -269,12 +314,7 @@ async fn enter_alone(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Resul
         .await
         .map_err(|refusal| Fault::no_connection(pool, refusal))?;
     let parameters = Arc::clone(&lease.memory.wearing);
-    let welcome = Welcome {
-        parameters,
-        told: Rc::new(lease.statuses.clone()),
-        notices: Vec::new(),
-        since: shared.clock.now(),
-    };
+    let welcome = Welcome::new(shared, parameters, &lease.statuses, &[]);
     Ok(Entrance {
         welcome: Rc::new(welcome),
         home: None,
