@@ -321,14 +321,27 @@ fn deallocate_of_one_name_acts_on_its_client_alone() {
 #[test]
 fn the_process_id_told_at_login_is_the_one_that_answers() {
     let stage = Stage::with_pool_of(2);
-    let mut clients: Vec<_> = (0..5).map(|_| stage.client()).collect();
-    for round in 0..4 {
+    let (mut one, mut other) = (stage.client(), stage.client());
+    let mut use_both = |mut last_given_back: usize| {
+        let mut both = [&mut one, &mut other];
+        both.iter_mut().for_each(|wire| wire.run("begin; select 1"));
+        last_given_back %= 2;
+        both[1 - last_given_back].run("commit");
+        both[last_given_back].run("commit");
+    };
+    use_both(0);
+    let mut clients = Vec::new();
+    for at in 0..4 {
+        use_both(at);
+        clients.push(stage.client());
+    }
+    assert_eq!(stage.connections(), 2);
+    for round in 0..6 {
         for client in &mut clients {
-            if round == 2 {
-                client.run("select 'in between'");
-            }
+            use_both(round);
             let pid = client.value("select pg_backend_pid()");
             assert_eq!(pid, client.pid.to_string());
+            use_both(round + 1);
             let frames = client.ask(&[unnamed("select pg_catalog.pg_backend_pid()", &[]), sync()]);
             assert_eq!(said(&frames)[2], format!("row {pid}"));
         }
