@@ -50,7 +50,7 @@ pub fn put_cstr(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Splits a zero-terminated string off the front; `None`: there is no terminator.
 pub fn split_cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let end = memchr::memchr(0, bytes)?;
     let (text, rest) = bytes.split_at(end);
     Some((text, rest.get(1..)?))
 }
