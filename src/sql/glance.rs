@@ -81,30 +81,38 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
         return None;
     }
     let text = text.trim_ascii_start();
-    let (first, mut rest) = text.split_at_checked(6)?;
+    let (first, rest) = text.split_at_checked(6)?;
     let known = HARMLESS.iter().any(|word| word.eq_ignore_ascii_case(first));
     if !known || rest.first().is_some_and(|&byte| goes_on(byte)) {
         return None;
     }
-    while let Some((&byte, after)) = rest.split_first() {
+    let mut at = 0;
+    while let Some(&byte) = rest.get(at) {
+        let start = at;
+        at += 1;
         match class(byte) {
-            Class::Other | Class::Dollar => rest = after,
+            Class::Other | Class::Dollar => {}
             Class::Letter => {
-                let len = run(rest, goes_on);
-                let (word, after) = rest.split_at_checked(len)?;
-                if is_noted(byte, word) {
+                while rest.get(at).is_some_and(|&byte| goes_on(byte)) {
+                    at += 1;
+                }
+                if is_noted(byte, rest.get(start..at)?) {
                     return None;
                 }
-                rest = after;
             }
             Class::Digit => {
-                rest = rest.get(run(rest, |byte| class(byte) == Class::Digit)..)?;
+                while rest
+                    .get(at)
+                    .is_some_and(|&byte| class(byte) == Class::Digit)
+                {
+                    at += 1;
+                }
                 // Before 15, a word may follow a number without a space.
-                if rest.first().is_some_and(|&byte| goes_on(byte)) {
+                if rest.get(at).is_some_and(|&byte| goes_on(byte)) {
                     return None;
                 }
             }
-            Class::Stop if byte == b';' && after.trim_ascii().is_empty() => break,
+            Class::Stop if byte == b';' && is_blank(rest.get(at..)?) => break,
             Class::Stop => return None,
         }
     }
@@ -128,11 +136,9 @@ fn goes_on(byte: u8) -> bool {
     matches!(class(byte), Class::Letter | Class::Digit | Class::Dollar)
 }
 
-/// How many bytes from here are of a kind.
 #[inline]
-fn run(bytes: &[u8], of: impl Fn(u8) -> bool) -> usize {
-    let end = bytes.iter().position(|&byte| !of(byte));
-    end.unwrap_or(bytes.len())
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
 }
 
 #[inline]
