@@ -296,15 +296,17 @@ pub(super) fn ask_again(pool: &Pool) {
 
 fn may_dial(pool: &Pool) -> bool {
     let mut shelf = pool.shelf.borrow_mut();
-    let least = pool.exchange.least(pool.worker);
-    let wanted = if front(&mut shelf).is_some() {
-        shelf.waiters.len()
-    } else {
-        0
+    if shelf.open >= shelf.share {
+        return false;
+    }
+    let wanted = match front(&mut shelf) {
+        Some(_) => shelf.waiters.len(),
+        None => 0,
     };
+    let least = pool.exchange.least(pool.worker);
     let wanted = wanted.max(least.saturating_sub(shelf.open - shelf.dialling));
     let rested = shelf.rest_until.is_none_or(|until| Instant::now() >= until);
-    rested && shelf.dialling < wanted.min(PARALLEL_DIALS) && shelf.open < shelf.share
+    rested && shelf.dialling < wanted.min(PARALLEL_DIALS)
 }
 
 async fn dial(pool: Rc<Pool>, seat: Seat) {

@@ -52,8 +52,7 @@ impl Session {
             return Ok(false);
         }
         if self.collect_lease(cx) {
-            let held = std::mem::take(&mut self.inbox);
-            self.process(cx, &held, &mut io.output)?;
+            self.process_held(cx, &mut io.output)?;
             return Ok(true);
         }
         if self.ticket.is_some() && self.inbox.len() >= HELD {
@@ -72,8 +71,7 @@ impl Session {
         } else {
             self.inbox.extend_from_slice(input);
             if self.ticket.is_none() {
-                let held = std::mem::take(&mut self.inbox);
-                self.process(cx, &held, &mut io.output)?;
+                self.process_held(cx, &mut io.output)?;
             }
         }
         Ok(true)
@@ -98,6 +96,14 @@ impl Session {
         true
     }
 
+    /// Decides on what was held.
+    fn process_held(&mut self, cx: &mut Context<'_>, output: &mut Vec<u8>) -> Result<(), End> {
+        let held = std::mem::take(&mut self.inbox);
+        let result = self.process(cx, &held, output);
+        self.shared.scratch.put_spare(held);
+        result
+    }
+
     /// Decides on every frame in `input`, sends what goes on in one write, keeps the rest.
     fn process(
         &mut self,
@@ -107,7 +113,13 @@ impl Session {
     ) -> Result<(), End> {
         let mut splice = Splice::new(input, output);
         let result = self.walk(cx, &mut splice);
-        self.inbox.extend_from_slice(splice.rest());
+        let rest = splice.rest();
+        if !rest.is_empty() {
+            if self.inbox.capacity() == 0 {
+                self.inbox = self.shared.scratch.take_spare();
+            }
+            self.inbox.extend_from_slice(rest);
+        }
         let bytes = splice.finish();
         if !bytes.is_empty()
             && let Some(lease) = &mut self.lease
