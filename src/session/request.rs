@@ -67,7 +67,7 @@ impl Session {
     }
 
     pub(super) fn function_call(&mut self, splice: &mut Splice<'_>) -> Step {
-        if !self.begin(&sql::read(b""), splice) {
+        if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
         self.ledger.owe(Reply::FunctionCall, Role::Client);
@@ -342,7 +342,7 @@ impl Session {
         if portal == Some(b"")
             && let Some(change) = self.flow.change.take()
         {
-            if !self.begin(&sql::read(b""), splice) {
+            if !self.begin(&Reading::NOTHING, splice) {
                 return Step::Wait;
             }
             self.ledger
@@ -356,7 +356,7 @@ impl Session {
         if must_gather(header, seen) {
             return Step::Gather;
         }
-        if !self.begin(&sql::read(b""), splice) {
+        if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
         if !self.will_run() {
@@ -387,7 +387,7 @@ impl Session {
     }
 
     fn plain(&mut self, reply: Reply, splice: &mut Splice<'_>) -> Step {
-        if !self.begin(&sql::read(b""), splice) {
+        if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
         self.ledger.owe(reply, Role::Client);
@@ -458,7 +458,7 @@ impl Session {
             Some(statement) => statement.reading,
             None => match self.names.unnamed() {
                 Some(unnamed) if name.is_empty() => unnamed.reading,
-                Some(_) | None => sql::read(b""),
+                Some(_) | None => Reading::NOTHING,
             },
         }
     }

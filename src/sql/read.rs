@@ -19,6 +19,15 @@ pub struct Reading {
     pub touches: Touches,
 }
 
+impl Reading {
+    /// That of a text without a statement, and of messages without a text.
+    pub const NOTHING: Self = Self {
+        count: 0,
+        first: Kind::Empty,
+        touches: Touches::NONE,
+    };
+}
+
 /// One statement of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statement {
@@ -45,11 +54,7 @@ pub fn read(text: &[u8]) -> Reading {
 /// Reads a whole text.
 pub fn read_with(text: &[u8], strings: Strings) -> Reading {
     let mut reader = Reader::new(text, strings);
-    let mut reading = Reading {
-        count: 0,
-        first: Kind::Empty,
-        touches: Touches::NONE,
-    };
+    let mut reading = Reading::NOTHING;
     while reader.begin() {
         let kind = reader.statement();
         if reading.count == 0 {
