@@ -4,7 +4,6 @@ pub mod app;
 pub mod auth;
 pub mod backend;
 pub mod config;
-pub mod fault;
 pub mod handshake;
 pub mod net;
 pub mod pool;

@@ -363,7 +363,7 @@ fn a_client_that_vanishes_in_a_transaction_leaves_no_lock_for_a_second() {
 }
 
 #[test]
-fn two_databases_and_two_users_never_meet() {
+fn two_databases_never_meet() {
     let stage = Stage::with_pool_of(1);
     let second = support::database(support::cluster());
     let mut one = stage.client();
