@@ -1,6 +1,6 @@
 //! Why a request fails or a session ends, and what the client may hear of it.
 
-use std::io;
+use std::{io, time::Duration};
 
 use crate::pool::{Pool, Refusal};
 use crate::protocol::{
@@ -46,13 +46,15 @@ pub enum Fault {
     Protocol,
     #[error("canceling statement due to user request")]
     Cancelled,
-    #[error("canceling statement: it ran longer than query_timeout allows")]
-    QueryTimeout,
-    #[error("terminating connection due to idle-in-transaction timeout")]
+    #[error(
+        "ambassador: database \"{database}\": the statement was cancelled after {limit:?} (query_timeout)"
+    )]
+    QueryTimeout { database: String, limit: Duration },
+    #[error("ambassador: the transaction was idle for too long (idle_in_transaction_timeout)")]
     IdleInTransaction,
-    #[error("terminating connection due to idle-session timeout")]
+    #[error("ambassador: the session was idle for too long (client_idle_timeout)")]
     ClientIdle,
-    #[error("terminating connection due to administrator command")]
+    #[error("ambassador: shutting down; the session ends")]
     Shutdown,
     #[error("ambassador: the system gives no randomness: {0}")]
     Randomness(#[source] io::Error),
@@ -61,7 +63,7 @@ pub enum Fault {
     #[error("ambassador: protocol violation during start-up: {0}")]
     StartupOrder(&'static str),
     #[error("ambassador: login took longer than {0:?} (login_timeout)")]
-    LoginTimeout(std::time::Duration),
+    LoginTimeout(Duration),
     #[error("ambassador: sorry, too many clients already ({limit}, max_clients)")]
     TooManyClients { limit: usize },
     #[error("password authentication failed for user \"{user}\"")]
@@ -72,7 +74,7 @@ pub enum Fault {
     Replication,
     #[error("ambassador: internal error; the session ends, the others go on")]
     Panic,
-    #[error("the database system is shutting down")]
+    #[error("ambassador: shutting down; no new sessions")]
     Draining,
 }
 
@@ -95,7 +97,7 @@ impl Fault {
             Self::StatementMode { .. } | Self::Replication => SqlState::FEATURE_NOT_SUPPORTED,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Protocol | Self::StartupOrder(_) => SqlState::PROTOCOL_VIOLATION,
-            Self::Cancelled | Self::QueryTimeout => SqlState::QUERY_CANCELED,
+            Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
             Self::IdleInTransaction => SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
             Self::ClientIdle => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Randomness(_) | Self::Panic => SqlState::INTERNAL_ERROR,
@@ -124,7 +126,7 @@ impl Fault {
             Self::Setting { .. }
             | Self::Protocol
             | Self::Cancelled
-            | Self::QueryTimeout
+            | Self::QueryTimeout { .. }
             | Self::IdleInTransaction
             | Self::ClientIdle
             | Self::Shutdown

@@ -103,12 +103,24 @@ impl Session {
         Ok(())
     }
 
+    /// Why what was cancelled was cancelled.
+    pub(super) fn cancelled(&self) -> Fault {
+        if self.flow.overdue {
+            Fault::QueryTimeout {
+                database: fault::database(&self.pool),
+                limit: self.settings.query_timeout,
+            }
+        } else {
+            Fault::Cancelled
+        }
+    }
+
     /// The request has not been sent: it is answered here.
     fn cancel_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.flow.reading = None;
         self.enter(Phase::Idle);
         let held = std::mem::take(&mut self.inbox);
-        let fault = cancelled(self.flow.overdue);
+        let fault = self.cancelled();
         let header = crate::protocol::frame::peek(&held).ok().flatten();
         let Some(header) = header.filter(|header| header.len <= held.len()) else {
             self.inbox = held;
@@ -152,9 +164,9 @@ impl Session {
         // Closed: it is in a failed transaction of ours and skips up to a Sync.
         self.lease = None;
         let code = notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR);
-        let fault = match (self.flow.cancelled, self.flow.overdue) {
-            (true, overdue) if code == SqlState::QUERY_CANCELED => cancelled(overdue),
-            _ => Fault::Setting {
+        let fault = match self.flow.cancelled && code == SqlState::QUERY_CANCELED {
+            true => self.cancelled(),
+            false => Fault::Setting {
                 database: fault::database(&self.pool),
                 backend: self.pool.key().backend.clone(),
                 why: String::from_utf8_lossy(notice::message(error).unwrap_or_default())
@@ -288,14 +300,6 @@ impl Drop for Session {
         let (pid, key) = identity.key;
         self.shared.cancels.revoke(pid, key);
         self.shared.sessions.leave(self.handle.id);
-    }
-}
-
-fn cancelled(overdue: bool) -> Fault {
-    if overdue {
-        Fault::QueryTimeout
-    } else {
-        Fault::Cancelled
     }
 }
 

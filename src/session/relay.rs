@@ -15,9 +15,10 @@ use super::{
 use crate::backend::{SOMEBODYS, StatementId};
 use crate::net;
 use crate::protocol::{
+    SqlState,
     backend::{self, Kind, Status},
     frame::{self, HEADER, Header},
-    notice,
+    notice::{self, Severity},
 };
 
 /// Of the frames that are looked at in whole, none is longer; a longer error goes on unread.
@@ -354,6 +355,11 @@ impl Session {
         }
         let skipped = self.ledger.fail();
         self.undo(skipped);
+        // Who did not cancel is told why it was.
+        if self.flow.overdue && notice::sqlstate(body) == Some(SqlState::QUERY_CANCELED) {
+            self.cancelled().put(splice.insert(), Severity::Error);
+            return Ok(Step::Replaced);
+        }
         Ok(self.rename(header, seen, splice))
     }
 

@@ -181,6 +181,12 @@ fn a_query_that_runs_too_long_is_cancelled() {
         (refused.code(), refused.field(b'S')),
         ("57014".into(), "ERROR".into())
     );
+    // Nobody cancelled it: the message has to say who did.
+    let said = refused.message();
+    assert!(
+        said.starts_with("ambassador:") && said.contains("query_timeout"),
+        "{said}"
+    );
     assert_eq!(wire.value("select 1"), "1");
 }
 
