@@ -37,9 +37,15 @@ pub struct Memory {
     pub wearing: Arc<Parameters>,
     /// Whose unnamed statement it has: a session's number and the session's count of them.
     pub unnamed: Option<(u64, u32)>,
-    prepared: HashMap<StatementId, Held>,
+    prepared: Prepared,
+    /// Names that it has and nobody is to meet: to be closed ahead of the next request.
+    litter: Vec<Box<[u8]>>,
     uses: u64,
 }
+
+/// The shared statements that a connection has.
+#[derive(Debug, Default)]
+pub struct Prepared(HashMap<StatementId, Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -52,7 +58,7 @@ impl Memory {
     #[inline]
     pub fn has(&mut self, id: StatementId) -> bool {
         self.uses += 1;
-        match self.prepared.get_mut(&id) {
+        match self.prepared.0.get_mut(&id) {
             Some(held) => {
                 held.last_use = self.uses;
                 true
@@ -68,26 +74,49 @@ impl Memory {
             statement: Arc::clone(statement),
             last_use: self.uses,
         };
-        self.prepared.insert(statement.id, held);
+        self.prepared.0.insert(statement.id, held);
     }
 
     /// Notes that the statement is not prepared here.
     pub fn remove(&mut self, id: StatementId) {
-        self.prepared.remove(&id);
+        self.prepared.0.remove(&id);
     }
 
     /// The statement that has not been used for longest, when more than `limit` are held.
     pub fn surplus(&self, limit: usize) -> Option<Arc<Statement>> {
-        if self.prepared.len() <= limit {
+        if self.prepared.0.len() <= limit {
             return None;
         }
-        let oldest = self.prepared.values().min_by_key(|held| held.last_use)?;
+        let oldest = self.prepared.0.values().min_by_key(|held| held.last_use)?;
         Some(Arc::clone(&oldest.statement))
     }
 
-    /// After DEALLOCATE ALL.
-    pub fn forget_statements(&mut self) {
-        self.prepared.clear();
+    /// For DEALLOCATE ALL: takes all of them.
+    pub fn take_statements(&mut self) -> Prepared {
+        std::mem::take(&mut self.prepared)
+    }
+
+    /// The DEALLOCATE ALL has failed.
+    pub fn restore_statements(&mut self, prepared: Prepared) {
+        for (id, held) in prepared.0 {
+            self.prepared.0.entry(id).or_insert(held);
+        }
+    }
+
+    /// Notes a name to be closed before anybody else has the connection.
+    pub fn litter(&mut self, name: Box<[u8]>) {
+        self.litter.push(name);
+    }
+
+    /// Whether nothing is to be closed, with `limit` statements at most.
+    #[inline]
+    pub fn is_tidy(&self, limit: usize) -> bool {
+        self.litter.is_empty() && self.prepared.0.len() <= limit
+    }
+
+    /// The names to be closed.
+    pub fn take_litter(&mut self) -> Vec<Box<[u8]>> {
+        std::mem::take(&mut self.litter)
     }
 
     /// After DISCARD ALL.

@@ -31,6 +31,8 @@ pub(super) enum Step {
     Gather,
     /// It must wait for a connection.
     Wait,
+    /// It must wait for the answers to earlier ones.
+    Hold,
 }
 
 impl Session {
@@ -55,7 +57,7 @@ impl Session {
             self.process_held(cx, &mut io.output)?;
             return Ok(true);
         }
-        if self.ticket.is_some() && self.inbox.len() >= HELD {
+        if (self.ticket.is_some() || self.flow.holding) && self.inbox.len() >= HELD {
             return Ok(false);
         }
         let Poll::Ready(read) = self.client.poll_read(cx, &mut io.input) else {
@@ -70,7 +72,7 @@ impl Session {
             self.process(cx, input, &mut io.output)?;
         } else {
             self.inbox.extend_from_slice(input);
-            if self.ticket.is_none() {
+            if self.ticket.is_none() && !self.flow.holding {
                 self.process_held(cx, &mut io.output)?;
             }
         }
@@ -163,6 +165,10 @@ impl Session {
                     self.flow.dropping = false;
                 }
                 Step::Gather | Step::Wait => return Ok(()),
+                Step::Hold => {
+                    self.flow.holding = true;
+                    return Ok(());
+                }
             }
             if self.flow.leaving {
                 splice.skip(splice.rest().len());

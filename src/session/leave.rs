@@ -6,10 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{
-    End, Fault, Keep, Phase, Session, Signal, fault,
-    ledger::{Owed, Role},
-};
+use super::{End, Fault, Keep, Phase, Session, Signal, fault, relay::Cause};
 use crate::backend::{self, Target};
 use crate::pool::Lease;
 use crate::protocol::{
@@ -181,7 +178,6 @@ impl Session {
     fn answer_all(&mut self, cx: &mut Context<'_>, fault: &Fault) -> Result<(), End> {
         let (open, skipping) = (self.ledger.is_open(), self.ledger.is_skipping());
         let owed = self.ledger.take_all();
-        self.undo(owed.iter().filter_map(taken_back).collect());
         self.reset_flow();
         let mut reply = Vec::new();
         // Of a batch that skips to its Sync, the client knows that it failed.
@@ -201,6 +197,7 @@ impl Session {
             fault.put(&mut reply, Severity::Error);
             failed = true;
         }
+        self.undo(owed, Cause::Loss);
         self.flow.refusing = failed;
         self.enter(Phase::Idle);
         self.tell(cx, &reply)
@@ -215,8 +212,7 @@ impl Session {
         self.flow.tainted = false;
         self.flow.dropping = true;
         self.flow.cancelled = false;
-        self.flow.change = None;
-        self.flow.debris.clear();
+        self.flow.changes.clear();
     }
 
     /// Ends the session: tells the client why, cancels what runs, gives back what is clean.
@@ -301,21 +297,4 @@ impl Drop for Session {
         self.shared.cancels.revoke(pid, key);
         self.shared.sessions.leave(self.handle.id);
     }
-}
-
-/// What of an entry has to be taken back when it was never answered.
-fn taken_back(owed: &Owed) -> Option<Owed> {
-    let role = match &owed.role {
-        Role::Registers(note) => Role::Registers(Box::new(note.as_ref().clone())),
-        Role::Forgets(name) => Role::Forgets(Box::new(name.as_ref().clone())),
-        Role::RegistersUnnamed(former) => Role::RegistersUnnamed(former.clone()),
-        Role::Client
-        | Role::Changes(_)
-        | Role::Supplies(_)
-        | Role::SuppliesUnnamed
-        | Role::Evicts(_)
-        | Role::Guards
-        | Role::Ours => return None,
-    };
-    Some(Owed::new(owed.reply, role))
 }

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::names::Former;
-use crate::backend::Statement;
+use crate::backend::{Prepared, Statement, StatementId};
 
 /// Which message is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +39,25 @@ impl Reply {
 pub enum Role {
     /// The client's, nothing to note.
     Client,
+    /// The client's Bind or Describe of a statement that it knows by several names: by this one
+    /// here.
+    Named(Box<[u8]>),
     /// The client's Parse of a shared statement: undone if it fails.
     Registers(Box<Registers>),
-    /// The client's Parse of its unnamed statement; with the one before, should it be skipped.
-    RegistersUnnamed(Option<Box<Former>>),
+    /// The client's Parse of its unnamed statement, by its number; with the one before, should it
+    /// be skipped.
+    RegistersUnnamed(u32, Option<Box<Former>>),
+    /// The client's Query amid a batch: the unnamed statement that it drops, should it be skipped.
+    DropsUnnamed(Box<Former>),
     /// The client's Close of a statement: undone if it is skipped.
     Forgets(Box<Name>),
     /// The client's Query or Execute whose completion changes more than data.
     Changes(Box<Change>),
     /// Our Parse of a statement that this connection lacked. Its error is the client's Bind's.
     Supplies(Arc<Statement>),
-    /// Our Parse of the session's unnamed statement. Its error is the client's Bind's.
-    SuppliesUnnamed,
-    /// Our Close of a statement that the connection had: undone if it is skipped.
-    Evicts(Arc<Statement>),
+    /// Our Parse of the session's unnamed statement, by its number. Its error is the client's
+    /// Bind's.
+    SuppliesUnnamed(u32),
     /// Ours, a part of making the connection fit. Its error ends the request.
     Guards,
     /// Ours, with nothing to note: its answer is swallowed.
@@ -65,15 +70,48 @@ impl Role {
     pub fn is_client(&self) -> bool {
         match self {
             Self::Client
+            | Self::Named(_)
             | Self::Registers(_)
-            | Self::RegistersUnnamed(_)
+            | Self::RegistersUnnamed(..)
+            | Self::DropsUnnamed(_)
             | Self::Forgets(_)
             | Self::Changes(_) => true,
-            Self::Supplies(_)
-            | Self::SuppliesUnnamed
-            | Self::Evicts(_)
-            | Self::Guards
-            | Self::Ours => false,
+            Self::Supplies(_) | Self::SuppliesUnnamed(_) | Self::Guards | Self::Ours => false,
+        }
+    }
+
+    /// Whether it decides what a name means, or what the connection has prepared.
+    #[inline]
+    fn names(&self) -> bool {
+        match self {
+            Self::Registers(_)
+            | Self::RegistersUnnamed(..)
+            | Self::DropsUnnamed(_)
+            | Self::Forgets(_)
+            | Self::Changes(_)
+            | Self::Supplies(_)
+            | Self::SuppliesUnnamed(_) => true,
+            Self::Client | Self::Named(_) | Self::Guards | Self::Ours => false,
+        }
+    }
+
+    /// Whether it decides what this name means, or whether this statement is prepared.
+    fn decides(&self, name: &[u8], statement: Option<StatementId>) -> bool {
+        match self {
+            Self::Registers(note) => {
+                *note.name.name == *name || Some(note.name.statement.id) == statement
+            }
+            Self::Forgets(one) => *one.name == *name,
+            Self::RegistersUnnamed(..) | Self::DropsUnnamed(_) | Self::SuppliesUnnamed(_) => {
+                name.is_empty()
+            }
+            Self::Supplies(one) => Some(one.id) == statement,
+            Self::Changes(change) => match &change.forgets {
+                Forgets::Nothing => false,
+                Forgets::One(one) => **one == *name,
+                Forgets::All => !name.is_empty(),
+            },
+            Self::Client | Self::Named(_) | Self::Guards | Self::Ours => false,
         }
     }
 }
@@ -93,30 +131,62 @@ pub struct Registers {
     pub again: bool,
 }
 
-/// What a completed command changes in our picture of the session.
+/// What a command changes in our picture of the session and of its connection.
 #[derive(Debug)]
 pub struct Change {
     /// The tag to show in place of the one that comes.
     pub tag: Option<&'static str>,
+    /// What it does to the connection, once it has run.
     pub effect: Effect,
+    /// Which of the client's statements it drops.
+    pub forgets: Forgets,
+    /// What it has dropped as it was sent, to be put back should it fail.
+    pub forgotten: Forgotten,
 }
 
-/// What the command did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a command that is sent as it is does to the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     None,
-    /// DISCARD ALL, sent to the backend as it is.
     DiscardAll,
-    /// RESET ALL, sent to the backend as it is.
     ResetAll,
-    /// DEALLOCATE ALL, sent to the backend as it is.
     DeallocateAll,
     /// Both, among other statements.
     ResetAndDeallocateAll,
-    /// DEALLOCATE ALL, or DISCARD ALL of a session that has nothing on the backend.
-    ForgetStatements,
-    /// DEALLOCATE of a name that a Parse made.
-    ForgetStatement(Box<[u8]>),
+}
+
+impl Effect {
+    /// Whether no statement is left on the connection.
+    pub fn deallocates(self) -> bool {
+        match self {
+            Self::DiscardAll | Self::DeallocateAll | Self::ResetAndDeallocateAll => true,
+            Self::None | Self::ResetAll => false,
+        }
+    }
+
+    /// Whether no setting of the session's is left on the connection.
+    pub fn resets(self) -> bool {
+        match self {
+            Self::DiscardAll | Self::ResetAll | Self::ResetAndDeallocateAll => true,
+            Self::None | Self::DeallocateAll => false,
+        }
+    }
+}
+
+/// Which of the client's statements are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forgets {
+    Nothing,
+    One(Box<[u8]>),
+    All,
+}
+
+/// What was dropped.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    pub names: Vec<Name>,
+    /// Of the connection's memory.
+    pub prepared: Prepared,
 }
 
 /// An entry.
@@ -150,6 +220,8 @@ pub struct Ledger {
     open: bool,
     /// In that batch, the client has sent an Execute.
     ran: bool,
+    /// How many of those owed decide about names.
+    naming: u32,
 }
 
 impl Ledger {
@@ -165,6 +237,7 @@ impl Ledger {
         }
         self.open = !reply.ends_ready();
         self.ran = self.open && (self.ran || reply == Reply::Execute && role.is_client());
+        self.naming += u32::from(role.names());
         self.owed.push_back(Owed::new(reply, role));
         true
     }
@@ -190,20 +263,49 @@ impl Ledger {
         self.ran || self.owed.iter().any(runs)
     }
 
-    /// The statements that the client's own Parses still under way will have made.
-    pub fn registers(&self) -> impl Iterator<Item = &Name> {
-        self.owed.iter().filter_map(|owed| match &owed.role {
-            Role::Registers(note) => Some(&note.name),
+    /// Whether it is open what this name will mean, or whether this statement will be prepared,
+    /// where the next message is read: something sent before the last Sync decides that, and is
+    /// not answered. What was sent behind that Sync decides nothing anew: should it fail, the
+    /// next message is skipped too.
+    #[inline]
+    pub fn is_open_what(&self, name: &[u8], statement: Option<StatementId>) -> bool {
+        self.naming > 0 && self.decides(name, statement)
+    }
+
+    fn decides(&self, name: &[u8], statement: Option<StatementId>) -> bool {
+        let mut behind = false;
+        for owed in self.owed.iter().rev() {
+            if owed.role.decides(name, statement) {
+                // A Query that fails makes the backend skip nothing.
+                let survived = owed.reply == Reply::Query && matches!(owed.role, Role::Changes(_));
+                return behind || survived;
+            }
+            behind |= owed.reply == Reply::Sync;
+        }
+        false
+    }
+
+    /// The name of a statement that the client has closed since, by its name upstream.
+    pub fn closed(&self, upstream: &[u8]) -> Option<&[u8]> {
+        self.owed.iter().find_map(|owed| match &owed.role {
+            Role::Forgets(one) if one.statement.name == upstream => Some(&*one.name),
             Role::Client
-            | Role::RegistersUnnamed(_)
+            | Role::Named(_)
+            | Role::Registers(_)
+            | Role::RegistersUnnamed(..)
+            | Role::DropsUnnamed(_)
             | Role::Forgets(_)
             | Role::Changes(_)
             | Role::Supplies(_)
-            | Role::SuppliesUnnamed
-            | Role::Evicts(_)
+            | Role::SuppliesUnnamed(_)
             | Role::Guards
             | Role::Ours => None,
         })
+    }
+
+    /// Whether an earlier request is not answered in full.
+    pub fn is_behind(&self) -> bool {
+        self.owed.iter().any(|owed| owed.reply.ends_ready())
     }
 
     /// Whether nothing is owed and no batch is left open.
@@ -226,7 +328,11 @@ impl Ledger {
     /// The answer to the front message is complete.
     #[inline]
     pub fn settle(&mut self) -> Option<Owed> {
-        self.owed.pop_front()
+        let owed = self.owed.pop_front();
+        if owed.as_ref().is_some_and(|owed| owed.role.names()) {
+            self.naming = self.naming.saturating_sub(1);
+        }
+        owed
     }
 
     /// The front message failed. Takes it and every message that the backend skips from here to
@@ -241,7 +347,9 @@ impl Ledger {
         let sync = self.owed.iter().position(|owed| owed.reply == Reply::Sync);
         self.skipping = sync.is_none();
         let end = sync.unwrap_or(self.owed.len());
-        self.owed.drain(..end).collect()
+        let taken: Vec<Owed> = self.owed.drain(..end).collect();
+        self.naming = count(&self.owed);
+        taken
     }
 
     /// The client ended a COPY that, as far as we know, has not begun: should the last message
@@ -279,8 +387,15 @@ impl Ledger {
         self.skipping = false;
         self.open = false;
         self.ran = false;
+        self.naming = 0;
         self.owed.drain(..).collect()
     }
+}
+
+/// How many decide about names.
+fn count(owed: &VecDeque<Owed>) -> u32 {
+    let naming = owed.iter().filter(|owed| owed.role.names()).count();
+    u32::try_from(naming).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod adopt;
 mod cancel;
 mod converse;
+mod extended;
 mod fault;
 mod forward;
 mod handle;
@@ -21,6 +22,7 @@ mod reset;
 mod settings;
 mod splice;
 mod substitute;
+mod supply;
 mod welcome;
 
 use std::{
@@ -145,10 +147,10 @@ struct Flow {
     draining: bool,
     /// What the message that waits for a connection says it will do.
     reading: Option<Reading>,
-    /// What the next Execute of the unnamed portal changes.
-    change: Option<Change>,
-    /// Names on the connection that are the client's, to be closed before anyone else has it.
-    debris: Vec<Box<[u8]>>,
+    /// What executing these portals changes.
+    changes: Vec<(Box<[u8]>, Change)>,
+    /// A message needs the answers to earlier ones before it can be sent.
+    holding: bool,
 }
 
 /// Whether a lease outlives its transaction.
@@ -194,7 +196,10 @@ impl Session {
     fn turn(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
         self.heed(cx)?;
         loop {
-            while self.relay(cx, io)? {}
+            while self.relay(cx, io)? {
+                // What is held may have been waiting for this.
+                self.flow.resume |= std::mem::take(&mut self.flow.holding);
+            }
             if !self.forward(cx, io)? {
                 return self.rest();
             }

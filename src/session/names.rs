@@ -1,9 +1,47 @@
 //! The prepared statements that this client knows, by its own names.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
+use super::prepared::PREFIX;
 use crate::backend::Statement;
 use crate::sql::Reading;
+
+/// What the server tells names of statements apart by (NAMEDATALEN - 1 bytes).
+const LONGEST: usize = 63;
+/// Behind our prefix, it makes a name that is none of ours: those go on with a digit.
+const FOREIGN: &[u8] = b"x";
+
+/// What of a statement's name counts: two that begin alike are one.
+#[inline]
+pub fn key(name: &[u8]) -> &[u8] {
+    name.get(..LONGEST).unwrap_or(name)
+}
+
+/// Whether a client's name looks like one of ours, and must not be met upstream.
+#[inline]
+pub fn is_ours(name: &[u8]) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// A client's own name as it may be said upstream, where statements of ours are.
+pub fn upstream(name: &[u8]) -> Cow<'_, [u8]> {
+    match name.strip_prefix(PREFIX) {
+        Some(rest) => [PREFIX, FOREIGN, rest].concat().into(),
+        None => name.into(),
+    }
+}
+
+/// The name upstream that stands at the beginning of `said`, if it is one of ours; else what
+/// [`upstream`] put into a client's name, and its place.
+pub fn said(said: &[u8]) -> (&[u8], bool) {
+    let rest = said.get(PREFIX.len()..).unwrap_or_default();
+    if rest.starts_with(FOREIGN) {
+        let len = PREFIX.len() + FOREIGN.len();
+        return (said.get(..len).unwrap_or_default(), false);
+    }
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (said.get(..PREFIX.len() + digits).unwrap_or_default(), true)
+}
 
 /// What the client prepared and has not closed.
 #[derive(Debug, Default)]
@@ -13,6 +51,8 @@ pub struct Names {
     /// Text and types of the unnamed statement; kept allocated from one to the next.
     rest: Vec<u8>,
     count: u32,
+    /// The client has had two names for one statement.
+    twins: bool,
 }
 
 /// The unnamed statement, which outlives its transaction.
@@ -37,7 +77,15 @@ impl Names {
     }
 
     pub fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {
+        let mut others = self.named.values();
+        self.twins = self.twins || others.any(|one| Arc::ptr_eq(one, &statement));
         self.named.insert(name, statement);
+    }
+
+    /// Whether a statement alone does not tell by which name the client means it.
+    #[inline]
+    pub fn has_twins(&self) -> bool {
+        self.twins
     }
 
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
@@ -54,9 +102,9 @@ impl Names {
         }
     }
 
-    /// After DEALLOCATE ALL. The unnamed statement lives on, as in the server.
-    pub fn clear(&mut self) {
-        self.named.clear();
+    /// For DEALLOCATE ALL: all names. The unnamed statement lives on, as in the server.
+    pub fn take_all(&mut self) -> impl Iterator<Item = (Box<[u8]>, Arc<Statement>)> {
+        std::mem::take(&mut self.named).into_iter()
     }
 
     /// What the client calls the statement that has this name upstream.
@@ -70,6 +118,11 @@ impl Names {
     #[inline]
     pub fn unnamed(&self) -> Option<Unnamed> {
         self.unnamed
+    }
+
+    /// Whether this is still the number of the unnamed statement.
+    pub fn is_unnamed(&self, number: u32) -> bool {
+        self.unnamed.is_some_and(|unnamed| unnamed.number == number)
     }
 
     pub fn unnamed_rest(&self) -> &[u8] {

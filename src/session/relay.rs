@@ -8,7 +8,7 @@ use std::{
 use super::{
     End, Io, Keep, Phase, Session,
     ledger::{Effect, Owed, Reply, Role},
-    pin,
+    names, pin,
     prepared::PREFIX,
     splice::Splice,
 };
@@ -32,6 +32,15 @@ enum Step {
     Replaced,
     /// More of it must be here first.
     Gather,
+}
+
+/// Why what was sent will not have been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The first of it failed, the rest was skipped.
+    Failure,
+    /// The connection is gone.
+    Loss,
 }
 
 /// Why the backend is of no more use.
@@ -266,27 +275,9 @@ impl Session {
         if owed.reply == Reply::Query {
             self.ledger.owe_front(Reply::Query);
         }
-        match &change.effect {
-            Effect::None => {}
-            Effect::ForgetStatements => self.forget_names(),
-            Effect::ForgetStatement(name) => {
-                self.names.remove(name);
-            }
-            Effect::DiscardAll | Effect::DeallocateAll | Effect::ResetAndDeallocateAll => {
-                self.forget_names();
-                if let Some(lease) = &mut self.lease {
-                    lease.memory.forget_statements();
-                }
-            }
-            Effect::ResetAll => {}
-        }
-        let resets = matches!(
-            change.effect,
-            Effect::DiscardAll | Effect::ResetAll | Effect::ResetAndDeallocateAll
-        );
         // A connection of one's own goes back to the start-up that it was dialled with.
         let own = self.flow.keep == Keep::Pinned(pin::Reason::Startup);
-        if resets
+        if change.effect.resets()
             && !own
             && let Some(lease) = &mut self.lease
         {
@@ -301,15 +292,6 @@ impl Session {
                 Ok(Step::Replaced)
             }
             None => Ok(Step::Pass),
-        }
-    }
-
-    /// Those that were prepared behind the command live on.
-    fn forget_names(&mut self) {
-        self.names.clear();
-        for one in self.ledger.registers() {
-            self.names
-                .insert(one.name.clone(), std::sync::Arc::clone(&one.statement));
         }
     }
 
@@ -348,26 +330,40 @@ impl Session {
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.
         self.flow.copying = false;
+        let meant = match &front.role {
+            Role::Named(name) => Some(name.clone()),
+            Role::Client
+            | Role::Registers(_)
+            | Role::RegistersUnnamed(..)
+            | Role::DropsUnnamed(_)
+            | Role::Forgets(_)
+            | Role::Changes(_)
+            | Role::Supplies(_)
+            | Role::SuppliesUnnamed(_)
+            | Role::Guards
+            | Role::Ours => None,
+        };
         // A command that failed changed nothing: its ReadyForQuery is owed all the same.
-        if front.reply == Reply::Query && !matches!(front.role, Role::Client | Role::Ours) {
-            self.ledger.settle();
+        if front.reply == Reply::Query && matches!(front.role, Role::Changes(_)) {
+            let failed = self.ledger.settle();
+            self.undo(failed.into_iter().collect(), Cause::Failure);
             self.ledger.owe_front(Reply::Query);
         }
         let skipped = self.ledger.fail();
-        self.undo(skipped);
+        self.undo(skipped, Cause::Failure);
         // Who did not cancel is told why it was.
         if self.flow.overdue && notice::sqlstate(body) == Some(SqlState::QUERY_CANCELED) {
             self.cancelled().put(splice.insert(), Severity::Error);
             return Ok(Step::Replaced);
         }
-        Ok(self.rename(header, seen, splice))
+        Ok(self.rename(header, seen, meant.as_deref(), splice))
     }
 
-    /// The first of these failed and the others were skipped: what they promised is taken back.
-    pub(super) fn undo(&mut self, skipped: Vec<Owed>) {
+    /// None of these will have been done: what they promised is taken back.
+    pub(super) fn undo(&mut self, owed: Vec<Owed>, cause: Cause) {
         // Backwards: what was changed twice is to be what it was before the first time.
-        for (at, owed) in skipped.into_iter().enumerate().rev() {
-            let failed = at == 0;
+        for (at, owed) in owed.into_iter().enumerate().rev() {
+            let failed = at == 0 && cause == Cause::Failure;
             match owed.role {
                 Role::Registers(note) => {
                     let name = note.name;
@@ -377,35 +373,44 @@ impl Session {
                         self.forget_upstream(name.statement.id);
                     }
                 }
-                Role::RegistersUnnamed(former) => {
-                    match former.filter(|_| !failed) {
-                        Some(former) => self.names.restore(*former),
-                        None => self.names.forget_unnamed(),
+                Role::RegistersUnnamed(number, former) => {
+                    if self.names.is_unnamed(number) {
+                        match former.filter(|_| !failed) {
+                            Some(former) => self.names.restore(*former),
+                            None => self.names.forget_unnamed(),
+                        }
                     }
-                    self.unnamed_failed(failed);
+                    self.unnamed_missing(number, failed);
                 }
-                Role::SuppliesUnnamed => {
-                    if failed {
+                Role::SuppliesUnnamed(number) => {
+                    if failed && self.names.is_unnamed(number) {
                         self.names.forget_unnamed();
                     }
-                    self.unnamed_failed(failed);
+                    self.unnamed_missing(number, failed);
                 }
-                Role::Evicts(statement) => {
+                Role::DropsUnnamed(former) => {
+                    if self.names.unnamed().is_none() {
+                        self.names.restore(*former);
+                    }
                     if let Some(lease) = &mut self.lease {
-                        lease.memory.add(&statement);
+                        lease.memory.unnamed.get_or_insert(SOMEBODYS);
                     }
                 }
                 Role::Supplies(statement) => self.forget_upstream(statement.id),
                 Role::Forgets(name) => self.names.insert(name.name, name.statement),
-                Role::Client | Role::Changes(_) | Role::Guards | Role::Ours => {}
+                Role::Changes(change) => self.remember(change.forgotten),
+                Role::Client | Role::Named(_) | Role::Guards | Role::Ours => {}
             }
         }
     }
 
     /// A Parse that fails drops the unnamed statement before; a skipped one leaves it, whosever
     /// it is.
-    fn unnamed_failed(&mut self, failed: bool) {
-        if let Some(lease) = &mut self.lease {
+    fn unnamed_missing(&mut self, number: u32, failed: bool) {
+        let own = Some((self.handle.id, number));
+        if let Some(lease) = &mut self.lease
+            && lease.memory.unnamed == own
+        {
             lease.memory.unnamed = (!failed).then_some(SOMEBODYS);
         }
     }
@@ -416,23 +421,31 @@ impl Session {
         }
     }
 
-    /// A message that shows a name of ours shows the client's instead.
-    fn rename(&self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    /// A message that shows a name of ours shows the client's instead: the one that it `meant`,
+    /// where a statement has several.
+    fn rename(
+        &self,
+        header: Header,
+        seen: &[u8],
+        meant: Option<&[u8]>,
+        splice: &mut Splice<'_>,
+    ) -> Step {
         let whole = seen.len() == header.len;
         let Some(at) = notice::find(seen, PREFIX).filter(|_| whole) else {
             return Step::Pass;
         };
-        let ours = seen.get(at..).unwrap_or_default();
-        let digits = ours.iter().skip(PREFIX.len());
-        let len = PREFIX.len() + digits.take_while(|byte| byte.is_ascii_digit()).count();
-        let ours = ours.get(..len).unwrap_or_default();
-        match self.names.client_name(ours) {
-            Some(theirs) => {
-                notice::put_renamed(splice.insert(), seen, ours, theirs);
-                Step::Replaced
-            }
-            None => Step::Pass,
-        }
+        let (said, ours) = names::said(seen.get(at..).unwrap_or_default());
+        let theirs = match ours {
+            false => Some(PREFIX),
+            true => meant
+                .or_else(|| self.names.client_name(said))
+                .or_else(|| self.ledger.closed(said)),
+        };
+        let Some(theirs) = theirs else {
+            return Step::Pass;
+        };
+        notice::put_renamed(splice.insert(), seen, said, theirs);
+        Step::Replaced
     }
 
     fn notice(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
@@ -441,7 +454,7 @@ impl Session {
         }
         match self.ledger.front() {
             Some(owed) if !owed.role.is_client() => Step::Swallow,
-            Some(_) | None => self.rename(header, seen, splice),
+            Some(_) | None => self.rename(header, seen, None, splice),
         }
     }
 
@@ -484,6 +497,7 @@ impl Session {
         }
         self.flow.overdue = false;
         self.flow.cancelled = false;
+        self.flow.changes.clear();
         self.enter(Phase::Idle);
         if self.flow.keep == Keep::No {
             self.give_back();
@@ -508,9 +522,7 @@ impl Session {
         let Some(mut lease) = self.lease.take() else {
             return;
         };
-        if self.flow.tainted || !self.flow.debris.is_empty() {
-            self.flow.tainted = false;
-            self.flow.debris.clear();
+        if std::mem::take(&mut self.flow.tainted) {
             return;
         }
         if self.identity.home.is_none_or(|home| home.id != lease.id) {

@@ -7,7 +7,8 @@
 
 use super::{
     Keep, Session,
-    ledger::{Change, Effect},
+    ledger::{Change, Effect, Forgets, Forgotten, Name},
+    names,
 };
 use crate::protocol::backend::Status;
 use crate::sql;
@@ -24,20 +25,35 @@ pub(super) struct Substitute {
 }
 
 impl Substitute {
-    fn harmless(tag: &'static str, effect: Effect) -> Self {
+    fn harmless(tag: &'static str, forgets: Forgets) -> Self {
+        Self::instead(HARMLESS.to_owned(), tag, forgets)
+    }
+
+    fn instead(text: Vec<u8>, tag: &'static str, forgets: Forgets) -> Self {
         Self {
-            text: Some(HARMLESS.to_owned()),
+            text: Some(text),
             change: Change {
                 tag: Some(tag),
-                effect,
+                effect: Effect::None,
+                forgets,
+                forgotten: Forgotten::default(),
             },
         }
     }
 
     fn itself(effect: Effect) -> Self {
+        let forgets = match effect.deallocates() {
+            true => Forgets::All,
+            false => Forgets::Nothing,
+        };
         Self {
             text: None,
-            change: Change { tag: None, effect },
+            change: Change {
+                tag: None,
+                effect,
+                forgets,
+                forgotten: Forgotten::default(),
+            },
         }
     }
 }
@@ -71,15 +87,14 @@ impl Session {
 
     fn discard(&self, what: Discard) -> Option<Substitute> {
         match (what, self.is_shared(), self.is_outside()) {
-            (Discard::All, true, true) => Some(Substitute::harmless(
-                "DISCARD ALL",
-                Effect::ForgetStatements,
-            )),
+            (Discard::All, true, true) => Some(Substitute::harmless("DISCARD ALL", Forgets::All)),
             // In a transaction it fails by itself.
             (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),
-            (Discard::Temp, true, _) => Some(Substitute::harmless("DISCARD TEMP", Effect::None)),
+            (Discard::Temp, true, _) => {
+                Some(Substitute::harmless("DISCARD TEMP", Forgets::Nothing))
+            }
             (Discard::Sequences, true, _) => {
-                Some(Substitute::harmless("DISCARD SEQUENCES", Effect::None))
+                Some(Substitute::harmless("DISCARD SEQUENCES", Forgets::Nothing))
             }
             (Discard::Temp | Discard::Sequences | Discard::Plans, _, _) => None,
         }
@@ -87,7 +102,7 @@ impl Session {
 
     fn reset_all(&self) -> Substitute {
         if self.is_shared() {
-            return Substitute::harmless("RESET", Effect::None);
+            return Substitute::harmless("RESET", Forgets::Nothing);
         }
         Substitute::itself(Effect::ResetAll)
     }
@@ -107,28 +122,63 @@ impl Session {
             ]
             .concat()
         };
-        Some(Substitute {
-            text: Some(text),
-            change: Change {
-                tag: Some("RESET"),
-                effect: Effect::None,
-            },
-        })
+        Some(Substitute::instead(text, "RESET", Forgets::Nothing))
     }
 
     fn deallocate(&self, target: Target, text: &[u8]) -> Option<Substitute> {
         match target {
-            Target::All if self.is_shared() => Some(Substitute::harmless(
-                "DEALLOCATE ALL",
-                Effect::ForgetStatements,
-            )),
+            Target::All if self.is_shared() => {
+                Some(Substitute::harmless("DEALLOCATE ALL", Forgets::All))
+            }
             Target::All => Some(Substitute::itself(Effect::DeallocateAll)),
             Target::One(name) => {
                 let name = name.fold(text);
-                self.names.get(&name)?;
-                let effect = Effect::ForgetStatement(name.into());
-                Some(Substitute::harmless("DEALLOCATE", effect))
+                if self.names.get(&name).is_some() {
+                    let forgets = Forgets::One(name.into());
+                    return Some(Substitute::harmless("DEALLOCATE", forgets));
+                }
+                // Nobody deallocates what is ours by guessing its name.
+                names::is_ours(&name).then(|| {
+                    let text = [b"DEALLOCATE ", &*identifier(&names::upstream(&name))].concat();
+                    Substitute::instead(text, "DEALLOCATE", Forgets::Nothing)
+                })
             }
+        }
+    }
+
+    /// Drops what the command that is sent now will have dropped, should it not fail.
+    pub(super) fn forget(&mut self, change: &mut Change) {
+        let forgotten = match &change.forgets {
+            Forgets::Nothing => return,
+            Forgets::One(name) => {
+                let statement = self.names.remove(name);
+                let name = statement.map(|statement| Name {
+                    name: name.clone(),
+                    statement,
+                });
+                name.into_iter().collect()
+            }
+            Forgets::All => {
+                let all = self.names.take_all();
+                all.map(|(name, statement)| Name { name, statement })
+                    .collect()
+            }
+        };
+        change.forgotten.names = forgotten;
+        if change.effect.deallocates()
+            && let Some(lease) = &mut self.lease
+        {
+            change.forgotten.prepared = lease.memory.take_statements();
+        }
+    }
+
+    /// The command has failed: all is as it was.
+    pub(super) fn remember(&mut self, forgotten: Forgotten) {
+        for one in forgotten.names {
+            self.names.insert(one.name, one.statement);
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.memory.restore_statements(forgotten.prepared);
         }
     }
 }

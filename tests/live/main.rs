@@ -25,4 +25,5 @@ mod protocol;
 mod psql;
 mod stage;
 mod startup;
+mod statements;
 mod wire;

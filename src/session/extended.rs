@@ -1,0 +1,412 @@
+//! The messages of the extended protocol that name statements and portals.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Context,
+};
+
+use super::{
+    End, Session,
+    forward::Step,
+    ledger::{Name, Registers, Reply, Role},
+    names, pin,
+    request::must_gather,
+    splice::Splice,
+};
+use crate::backend::Statement;
+use crate::protocol::{
+    backend,
+    frame::{HEADER, Header},
+    frontend::{self, Target},
+};
+use crate::sql::Reading;
+
+impl Session {
+    pub(super) fn parse(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
+        if self.parse_unattended(cx, header, seen, splice)? {
+            return Ok(Step::Drop);
+        }
+        Ok(self.parse_attended(header, seen, splice))
+    }
+
+    /// A program that prepares on one connection while it holds transactions on others, all from
+    /// one thread, would never see the end of the queue if it had to wait in it: pgbench does.
+    /// Where all connections are in use, a lone Parse and Sync of a text that a backend has
+    /// accepted already are answered from that knowledge. Tells whether they were.
+    fn parse_unattended(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &Splice<'_>,
+    ) -> Result<bool, End> {
+        let behind = splice.rest().get(header.len..);
+        let unattended = self.lease.is_none()
+            && self.denied.is_none()
+            && behind == Some(frontend::SYNC)
+            && !self.is_verbatim()
+            && !self.pool.has_idle();
+        let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
+        let Some((name, rest)) = message.filter(|(name, _)| unattended && !name.is_empty()) else {
+            return Ok(false);
+        };
+        let registry = self.shared.registry.borrow_mut();
+        let known = registry.known(self.identity.scope, rest);
+        drop(registry);
+        let Some(statement) = known.filter(|one| one.proven.load(Ordering::Relaxed)) else {
+            return Ok(false);
+        };
+        let name = names::key(name);
+        if self.names.get(name).is_some() || pin::reason(&statement.reading).is_some() {
+            return Ok(false);
+        }
+        self.names.insert(name.into(), statement);
+        self.tell(cx, backend::PARSE_COMPLETE)?;
+        Ok(true)
+    }
+
+    fn parse_attended(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        if must_gather(header, seen) {
+            return Step::Gather;
+        }
+        let whole = seen.len() == header.len;
+        let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
+        let (name, rest) = message.unwrap_or_default();
+        let reading = self.read(frontend::text(rest));
+        if !self.begin(&reading, splice) {
+            self.flow.reading = Some(reading);
+            return Step::Wait;
+        }
+        if !self.will_run() {
+            return Step::Pass;
+        }
+        if self.is_verbatim() || message.is_none() {
+            self.ledger.owe(Reply::Parse, Role::Client);
+            return Step::Pass;
+        }
+        // What cannot be prepared again elsewhere keeps the session here.
+        let shared = self.pool.settings().prepared_statements > 0;
+        if !whole || (!shared && !name.is_empty()) {
+            self.pin(pin::Reason::Statement);
+            if name.is_empty() {
+                self.names.forget_unnamed();
+                if let Some(lease) = &mut self.lease {
+                    lease.memory.unnamed = None;
+                }
+            }
+            self.ledger.owe(Reply::Parse, Role::Client);
+            return Step::Pass;
+        }
+        if name.is_empty() {
+            return self.parse_unnamed(rest, reading);
+        }
+        self.parse_named(name, rest, seen, splice)
+    }
+
+    fn parse_unnamed(&mut self, rest: &[u8], reading: Reading) -> Step {
+        // Only in a batch that has begun can an earlier error skip it.
+        let skippable = self.ledger.is_open();
+        if skippable && self.is_open_what(b"", None) {
+            self.flow.reading = Some(reading);
+            return Step::Hold;
+        }
+        let former = skippable.then(|| Box::new(self.names.former()));
+        let number = self.names.set_unnamed(rest, reading);
+        if let Some(lease) = &mut self.lease {
+            lease.memory.unnamed = Some((self.handle.id, number));
+        }
+        self.ledger
+            .owe(Reply::Parse, Role::RegistersUnnamed(number, former));
+        Step::Pass
+    }
+
+    /// A client's own Parse runs once for real and in its place: what it says of the text is
+    /// true now, whatever an earlier one of another client found.
+    fn parse_named(
+        &mut self,
+        written: &[u8],
+        rest: &[u8],
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Step {
+        let name = names::key(written);
+        let mut registry = self.shared.registry.borrow_mut();
+        let statement = registry.statement(self.identity.scope, rest);
+        drop(registry);
+        if self.is_open_what(name, Some(&statement)) {
+            return Step::Hold;
+        }
+        if self.names.get(name).is_some() {
+            return self.parse_again(written, rest, seen, splice);
+        }
+        let Some(lease) = &mut self.lease else {
+            return Step::Wait;
+        };
+        let out = splice.insert();
+        let again = lease.memory.has(statement.id);
+        if again {
+            frontend::put_close_statement(out, &statement.name);
+            self.ledger.owe(Reply::Close, Role::Ours);
+        }
+        frontend::put_parse(out, &statement.name, rest);
+        lease.memory.add(&statement);
+        self.names.insert(name.into(), Arc::clone(&statement));
+        let name = Name {
+            name: name.into(),
+            statement,
+        };
+        let role = Role::Registers(Box::new(Registers { name, again }));
+        self.ledger.owe(Reply::Parse, role);
+        Step::Replaced(seen.len())
+    }
+
+    /// A Parse of a name that is taken: the backend is made to have a statement of that very
+    /// name, so that the error is the server's own and in its place.
+    fn parse_again(
+        &mut self,
+        name: &[u8],
+        rest: &[u8],
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Step {
+        let name = names::upstream(name);
+        let out = splice.insert();
+        frontend::put_parse(out, &name, &frontend::parse_rest(b""));
+        frontend::put_parse(out, &name, rest);
+        self.ledger.owe(Reply::Parse, Role::Ours);
+        self.ledger.owe(Reply::Parse, Role::Client);
+        if let Some(lease) = &mut self.lease {
+            lease.memory.litter(name.into());
+        }
+        Step::Replaced(seen.len())
+    }
+
+    pub(super) fn bind(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        let body = seen.get(HEADER..).unwrap_or_default();
+        let message = frontend::bind(body);
+        if message.is_none() && must_gather(header, seen) {
+            return Step::Gather;
+        }
+        let (portal, written, rest) = message.unwrap_or_default();
+        let name = names::key(written);
+        let statement = self.names.get(name).cloned();
+        if self.is_open_what(name, statement.as_ref()) {
+            return Step::Hold;
+        }
+        let reading = self.reading_of(name, statement.as_ref());
+        if self.must_not_overtake(&reading) {
+            return Step::Hold;
+        }
+        if !self.begin(&reading, splice) {
+            return Step::Wait;
+        }
+        if !self.will_run() {
+            return Step::Pass;
+        }
+        if self.is_verbatim() || message.is_none() {
+            self.ledger.owe(Reply::Bind, Role::Client);
+            return Step::Pass;
+        }
+        self.flow.changes.retain(|(bound, _)| **bound != *portal);
+        let missing = header.len - seen.len();
+        if let Some(text) = self.bind_substitute(&reading, portal, name) {
+            let mut registry = self.shared.registry.borrow_mut();
+            let rest_of_text = frontend::parse_rest(&text);
+            let statement = registry.statement(self.identity.scope, &rest_of_text);
+            drop(registry);
+            self.supply(&statement, splice);
+            frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
+            self.ledger.owe(Reply::Bind, Role::Client);
+            return Step::Replaced(seen.len());
+        }
+        self.touch(&reading);
+        let Some(statement) = statement else {
+            // Unnamed, or unknown: the server says 26000 of the client's own name.
+            self.supply_unnamed(name, splice);
+            self.ledger.owe(Reply::Bind, Role::Client);
+            if !names::is_ours(name) {
+                return Step::Pass;
+            }
+            let name = names::upstream(written);
+            frontend::put_bind_head(splice.insert(), portal, &name, rest, missing);
+            return Step::Replaced(seen.len());
+        };
+        self.supply(&statement, splice);
+        frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
+        let role = self.meant(name);
+        self.ledger.owe(Reply::Bind, role);
+        Step::Replaced(seen.len())
+    }
+
+    /// What to bind in place of the statement named, where running that would harm others. Notes
+    /// what executing the portal will change.
+    fn bind_substitute(
+        &mut self,
+        reading: &Reading,
+        portal: &[u8],
+        name: &[u8],
+    ) -> Option<Vec<u8>> {
+        let text = match self.names.get(name) {
+            Some(statement) => frontend::text(&statement.rest),
+            None => frontend::text(self.names.unnamed_rest()),
+        };
+        let substitute = self.substitute(reading, text)?;
+        self.flow.changes.push((portal.into(), substitute.change));
+        substitute.text
+    }
+
+    pub(super) fn describe(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Step {
+        if must_gather(header, seen) {
+            return Step::Gather;
+        }
+        let message = frontend::target(seen.get(HEADER..).unwrap_or_default());
+        let Some((Target::Statement, written)) = message else {
+            return self.plain(Reply::Describe, splice);
+        };
+        let name = names::key(written);
+        let statement = self.names.get(name).cloned();
+        if self.is_open_what(name, statement.as_ref()) {
+            return Step::Hold;
+        }
+        let reading = self.reading_of(name, statement.as_ref());
+        if !self.begin(&reading, splice) {
+            return Step::Wait;
+        }
+        if !self.will_run() {
+            return Step::Pass;
+        }
+        let upstream = match statement.filter(|_| !self.is_verbatim()) {
+            Some(statement) => {
+                self.supply(&statement, splice);
+                let role = self.meant(name);
+                self.ledger.owe(Reply::Describe, role);
+                statement.name.clone()
+            }
+            None => {
+                self.supply_unnamed(name, splice);
+                self.ledger.owe(Reply::Describe, Role::Client);
+                if self.is_verbatim() || !names::is_ours(name) {
+                    return Step::Pass;
+                }
+                names::upstream(written).into_owned()
+            }
+        };
+        frontend::put_describe_statement(splice.insert(), &upstream);
+        Step::Replaced(seen.len())
+    }
+
+    pub(super) fn execute(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        if self.flow.changes.is_empty() {
+            return self.plain(Reply::Execute, splice);
+        }
+        if must_gather(header, seen) {
+            return Step::Gather;
+        }
+        let portal = frontend::execute(seen.get(HEADER..).unwrap_or_default());
+        let mut bound = self.flow.changes.iter();
+        let at = bound.position(|(bound, _)| portal == Some(&**bound));
+        let Some(at) = at.filter(|_| self.lease.is_some() && self.will_run()) else {
+            return self.plain(Reply::Execute, splice);
+        };
+        let (_, mut change) = self.flow.changes.swap_remove(at);
+        self.forget(&mut change);
+        let role = Role::Changes(Box::new(change));
+        self.ledger.owe(Reply::Execute, role);
+        Step::Pass
+    }
+
+    pub(super) fn close(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        if must_gather(header, seen) {
+            return Step::Gather;
+        }
+        let message = frontend::target(seen.get(HEADER..).unwrap_or_default());
+        let written = match message {
+            Some((Target::Statement, name)) if !self.is_verbatim() => name,
+            Some(_) | None => return self.plain(Reply::Close, splice),
+        };
+        let name = names::key(written);
+        if self.is_open_what(name, None) {
+            return Step::Hold;
+        }
+        if !self.begin(&Reading::NOTHING, splice) {
+            return Step::Wait;
+        }
+        if !self.will_run() {
+            return Step::Pass;
+        }
+        // The shared statement stays: under the client's name the server has none, and closing
+        // what does not exist succeeds.
+        let role = if name.is_empty() {
+            self.drop_unnamed()
+        } else {
+            let statement = self.names.remove(name);
+            statement.map_or(Role::Client, |statement| {
+                let name = name.into();
+                Role::Forgets(Box::new(Name { name, statement }))
+            })
+        };
+        self.ledger.owe(Reply::Close, role);
+        if !names::is_ours(name) {
+            return Step::Pass;
+        }
+        frontend::put_close_statement(splice.insert(), &names::upstream(written));
+        Step::Replaced(seen.len())
+    }
+
+    /// The client's Query or Close takes the unnamed statement away; amid a batch it may be
+    /// skipped.
+    pub(super) fn drop_unnamed(&mut self) -> Role {
+        let former = self.ledger.is_open().then(|| self.names.former());
+        self.names.forget_unnamed();
+        if let Some(lease) = &mut self.lease {
+            lease.memory.unnamed = None;
+        }
+        former.map_or(Role::Client, |former| Role::DropsUnnamed(Box::new(former)))
+    }
+
+    /// The role of a message that means this statement by this name.
+    #[inline]
+    fn meant(&self, name: &[u8]) -> Role {
+        if self.names.has_twins() {
+            return Role::Named(name.into());
+        }
+        Role::Client
+    }
+
+    /// Whether a message that needs to know what this name means has to be held until earlier
+    /// ones are answered. While the backend reads a COPY it answers none.
+    #[inline]
+    fn is_open_what(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> bool {
+        let id = statement.map(|statement| statement.id);
+        self.ledger.is_open_what(name, id) && !self.flow.copying
+    }
+
+    fn plain(&mut self, reply: Reply, splice: &mut Splice<'_>) -> Step {
+        if !self.begin(&Reading::NOTHING, splice) {
+            return Step::Wait;
+        }
+        self.ledger.owe(reply, Role::Client);
+        Step::Pass
+    }
+
+    fn reading_of(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> Reading {
+        match statement {
+            Some(statement) => statement.reading,
+            None => match self.names.unnamed() {
+                Some(unnamed) if name.is_empty() => unnamed.reading,
+                Some(_) | None => Reading::NOTHING,
+            },
+        }
+    }
+}

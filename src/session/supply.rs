@@ -1,0 +1,75 @@
+//! What a connection must have prepared, and what it is to lose, before a request runs on it.
+
+use std::sync::Arc;
+
+use super::{
+    Session, adopt,
+    ledger::{Reply, Role},
+    splice::Splice,
+};
+use crate::backend::Statement;
+use crate::protocol::frontend;
+
+/// Our own statements always have room.
+const LEAST: usize = 4;
+
+impl Session {
+    /// Prepares the statement on the connection, should that lack it.
+    pub(super) fn supply(&mut self, statement: &Arc<Statement>, splice: &mut Splice<'_>) {
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        if lease.memory.has(statement.id) {
+            return;
+        }
+        let role = Role::Supplies(Arc::clone(statement));
+        adopt::supply(lease, statement, &mut self.ledger, splice.insert(), role);
+    }
+
+    /// Prepares the session's unnamed statement, should the connection have another one.
+    pub(super) fn supply_unnamed(&mut self, name: &[u8], splice: &mut Splice<'_>) {
+        if !name.is_empty() || self.is_verbatim() {
+            return;
+        }
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        let Some(unnamed) = self.names.unnamed() else {
+            // Somebody else's is not to be met.
+            if lease.memory.unnamed.take().is_some() {
+                frontend::put_close_statement(splice.insert(), b"");
+                self.ledger.owe(Reply::Close, Role::Ours);
+            }
+            return;
+        };
+        let own = Some((self.handle.id, unnamed.number));
+        if lease.memory.unnamed != own {
+            frontend::put_parse(splice.insert(), b"", self.names.unnamed_rest());
+            let role = Role::SuppliesUnnamed(unnamed.number);
+            self.ledger.owe(Reply::Parse, role);
+            lease.memory.unnamed = own;
+        }
+    }
+
+    /// Closes what the connection holds beyond `prepared_statements`, and the names that others
+    /// have left on it. Only where nothing is owed: what fails there takes nothing of this along.
+    #[inline]
+    pub(super) fn tidy(&mut self, splice: &mut Splice<'_>) {
+        let limit = self.pool.settings().prepared_statements.max(LEAST);
+        if let Some(lease) = &mut self.lease
+            && !lease.memory.is_tidy(limit)
+        {
+            let mut close = |name: &[u8]| {
+                frontend::put_close_statement(splice.insert(), name);
+                self.ledger.owe(Reply::Close, Role::Ours);
+            };
+            for name in lease.memory.take_litter() {
+                close(&name);
+            }
+            while let Some(statement) = lease.memory.surplus(limit) {
+                close(&statement.name);
+                lease.memory.remove(statement.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Prepared statements in pipelines that do not wait: what a name means is decided where the
+//! server decides it, whatever failed, was skipped or deallocated before.
+
+use crate::{
+    stage::{Stage, eventually},
+    wire::{
+        Frame, Wire, again, bind, close_statement, describe_statement, execute, parse, query, said,
+        sync, terminate, unnamed,
+    },
+};
+
+/// Everything in one write; the answers, up to the one to a last request of its own.
+fn at_once(wire: &mut Wire, messages: &[Vec<u8>]) -> Vec<Frame> {
+    wire.send(&[messages.concat(), query("select 'the end'")].concat());
+    let mut seen = Vec::new();
+    while !said(&seen).contains(&"row the end".to_owned()) {
+        seen.extend(wire.until_ready());
+    }
+    seen
+}
+
+fn asked(messages: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for batch in messages {
+        all.extend(batch.iter().cloned());
+        all.push(sync());
+    }
+    all
+}
+
+#[test]
+fn fact_24_a_name_whose_parse_is_skipped_is_unknown_to_the_next_batch_of_the_same_write() {
+    let stage = Stage::with_pool_of(1);
+    let seen = stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![unnamed("select 1/0", &[]), parse("skipped", "select 5")],
+                vec![again("skipped", &[])],
+                vec![parse("skipped", "select 6"), again("skipped", &[])],
+                vec![again("skipped", &[])],
+            ]),
+        )
+    });
+    let seen = said(&seen).join(", ");
+    assert!(
+        seen.contains("prepared statement \"skipped\" does not exist"),
+        "{seen}"
+    );
+    assert!(seen.contains("row 6"), "{seen}");
+}
+
+#[test]
+fn fact_25_a_name_whose_parse_fails_is_unknown_to_the_next_batch_of_the_same_write() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("failed", "selekt"), again("failed", &[])],
+                vec![describe_statement("failed")],
+                vec![close_statement("failed")],
+                vec![parse("failed", "select 1"), parse("failed", "select 2")],
+                vec![again("failed", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_24_a_name_whose_close_is_skipped_is_known_to_the_next_batch_of_the_same_write() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("kept", "select 1/0")],
+                vec![again("kept", &[]), close_statement("kept")],
+                vec![again("kept", &[])],
+                vec![close_statement("kept")],
+                vec![again("kept", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_24_a_statement_that_was_to_be_prepared_anew_and_was_skipped_is_prepared_for_the_next() {
+    let stage = Stage::with_pool_of(2);
+    let seen = stage.same(|wire| {
+        let mut seen = at_once(
+            wire,
+            &asked(&[vec![
+                parse("one", "select 'one' || $1"),
+                parse("two", "select 'two'"),
+            ]]),
+        );
+        // The next runs on another connection, where neither is.
+        let mut other = stage.client();
+        other.run("begin");
+        seen.extend(at_once(
+            wire,
+            &asked(&[
+                vec![again("one", &[]), again("two", &[])],
+                vec![again("two", &[]), again("one", &["!"])],
+            ]),
+        ));
+        seen
+    });
+    assert!(said(&seen).join(", ").contains("row one!"));
+}
+
+#[test]
+fn fact_31_deallocate_acts_at_its_place_in_a_write_of_many_requests() {
+    let stage = Stage::with_pool_of(1);
+    let seen = stage.same(|wire| {
+        let mut seen = at_once(wire, &asked(&[vec![parse("s", "select 'old'")]]));
+        seen.extend(at_once(
+            wire,
+            &[
+                query("deallocate s"),
+                bind("", "s", &[]),
+                execute("", 0),
+                sync(),
+                query("deallocate s"),
+                parse("s", "select 'new'"),
+                sync(),
+                again("s", &[]),
+                sync(),
+                query("deallocate all"),
+                parse("s", "select 'newest'"),
+                parse("t", "select 't'"),
+                again("s", &[]),
+                sync(),
+                query("discard all"),
+                again("t", &[]),
+                sync(),
+            ],
+        ));
+        seen
+    });
+    let seen = said(&seen).join(", ");
+    assert!(seen.contains("row newest"), "{seen}");
+}
+
+#[test]
+fn fact_31_deallocate_in_a_batch_makes_room_for_the_name_at_once() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 'old'")],
+                vec![
+                    unnamed("deallocate s", &[]),
+                    parse("s", "select 'new'"),
+                    again("s", &[]),
+                ],
+                vec![unnamed("select 1/0", &[]), unnamed("deallocate s", &[])],
+                vec![again("s", &[])],
+                vec![unnamed("deallocate all", &[]), again("s", &[])],
+                vec![again("s", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_31_deallocate_and_discard_act_through_a_named_portal_too() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        let through = |sql: &str| {
+            vec![
+                parse("", sql),
+                bind("door", "", &[]),
+                bind("", "", &[]),
+                execute("door", 0),
+            ]
+        };
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1"), parse("t", "select 2")],
+                through("deallocate s"),
+                vec![again("s", &[])],
+                vec![again("t", &[])],
+                through("discard all"),
+                vec![again("t", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_25_a_name_that_is_taken_costs_no_connection() {
+    let stage = Stage::with_pool_of(1);
+    let mut client = stage.client();
+    let pid = client.value("select pg_backend_pid()");
+    for _ in 0..3 {
+        let said = said(&at_once(
+            &mut client,
+            &asked(&[
+                vec![parse("s", "select 1"), parse("s", "select 2")],
+                vec![again("s", &[])],
+            ]),
+        ));
+        assert!(said.join(", ").contains("already exists"), "{said:?}");
+        assert_eq!(client.value("select pg_backend_pid()"), pid);
+        client.run("deallocate s");
+        // Nothing of that name is left for others.
+        let mut other = stage.client();
+        let said = crate::wire::said(&other.ask(&[again("s", &[]), sync()]));
+        assert!(said[0].contains("does not exist"), "{said:?}");
+    }
+}
+
+#[test]
+fn fact_31a_of_two_names_for_one_text_the_server_shows_the_one_that_was_meant() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![
+                    parse("one", "select $1::int"),
+                    parse("two", "select $1::int"),
+                ],
+                vec![again("two", &[])],
+                vec![again("one", &[])],
+                vec![again("two", &["1", "2"]), close_statement("two")],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_31a_the_server_shows_a_name_that_was_closed_meanwhile() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select $1::int")],
+                vec![again("s", &[])],
+                vec![close_statement("s")],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn a_client_cannot_touch_the_statements_that_sessions_share() {
+    let stage = Stage::with_pool_of(1);
+    let mut victim = stage.client();
+    let run = |wire: &mut Wire| said(&wire.ask(&[again("mine", &[]), sync()])).join(", ");
+    victim.ask(&[parse("mine", "select 'secret'"), sync()]);
+    let ours = stage.client().value(
+        "select name from pg_prepared_statements where statement ~ 'secret' and name ~ 'amb'",
+    );
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![again(&ours, &[])],
+                vec![describe_statement(&ours)],
+                vec![close_statement(&ours)],
+                vec![unnamed(&format!("deallocate \"{ours}\""), &[])],
+                vec![parse(&ours, "select 'own'"), again(&ours, &[])],
+                vec![parse(&ours, "select 'own'")],
+                vec![close_statement(&ours), again(&ours, &[])],
+            ]),
+        )
+    });
+    assert!(run(&mut victim).contains("row secret"));
+}
+
+#[test]
+fn names_of_statements_count_to_their_63rd_byte() {
+    let stage = Stage::with_pool_of(1);
+    let long = "n".repeat(63);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse(&format!("{long}1"), "select 1")],
+                vec![parse(&format!("{long}2"), "select 2")],
+                vec![again(&long, &[])],
+                vec![close_statement(&format!("{long}3")), again(&long, &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_28_the_unnamed_statement_is_the_one_that_the_server_took() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("", "select 'first'")],
+                vec![parse("bad", "selekt"), parse("", "select 'skipped'")],
+                vec![again("", &[])],
+                vec![parse("", "selekt")],
+                vec![again("", &[])],
+                vec![parse("", "select 'second'")],
+                vec![parse("bad", "selekt"), query("select 'skipped'")],
+                vec![again("", &[])],
+                vec![parse("bad", "selekt"), close_statement("")],
+                vec![again("", &[])],
+            ])[..],
+        )
+    });
+}
+
+#[test]
+fn a_client_that_leaves_with_requests_held_back_has_them_answered_by_nobody() {
+    let stage = Stage::with_pool_of(1);
+    let mut client = stage.client();
+    client.send(
+        &[
+            asked(&[
+                vec![unnamed("select pg_sleep(0.2)", &[]), parse("s", "select 1")],
+                vec![again("s", &[])],
+            ])
+            .concat(),
+            terminate(),
+        ]
+        .concat(),
+    );
+    client.until_closed();
+    let mut other = stage.client();
+    other.run("select 1");
+    eventually("one connection", || stage.connections() == 1);
+}
