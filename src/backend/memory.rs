@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use crate::protocol::Parameters;
@@ -21,6 +21,17 @@ pub struct Statement {
     pub reading: Reading,
     /// A backend has accepted it.
     pub proven: AtomicBool,
+    /// What it takes and returns, as a backend has described it.
+    pub shape: OnceLock<Shape>,
+}
+
+/// What a statement takes and returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// The body of a ParameterDescription.
+    pub types: Box<[u8]>,
+    /// The body of a RowDescription without what does not count; empty: no rows.
+    pub columns: Box<[u8]>,
 }
 
 /// Names one statement text (with types); unique over all workers.
@@ -108,6 +119,13 @@ impl Memory {
         self.litter.push(name);
     }
 
+    /// Whether the name is to be closed; whoever asks closes it.
+    pub fn take_from_litter(&mut self, name: &[u8]) -> bool {
+        let before = self.litter.len();
+        self.litter.retain(|one| **one != *name);
+        self.litter.len() < before
+    }
+
     /// Whether nothing is to be closed, with `limit` statements at most.
     #[inline]
     pub fn is_tidy(&self, limit: usize) -> bool {
@@ -137,6 +155,7 @@ mod tests {
             rest: Vec::new(),
             reading: crate::sql::read(b""),
             proven: AtomicBool::default(),
+            shape: OnceLock::new(),
         })
     }
 

@@ -11,5 +11,5 @@ mod settings;
 pub use cancel::cancel;
 pub use connect::{ConnectError, Login, Target, connect};
 pub use connection::{Connection, ConnectionId, Parcel, Seat};
-pub use memory::{Memory, Prepared, SOMEBODYS, Statement, StatementId};
+pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use settings::{Keepalive, Settings};

@@ -65,6 +65,28 @@ impl Kind {
     }
 }
 
+/// What counts of a RowDescription's body when the server asks whether a statement still returns
+/// the same: names and types, but not which table they are from. `None`: it is none.
+pub fn row_shape(body: &[u8]) -> Option<Box<[u8]>> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let mut shape = Vec::with_capacity(body.len());
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (name, fields) = split_cstr(rest)?;
+        let (_origin, fields) = fields.split_first_chunk::<6>()?;
+        let (types, fields) = fields.split_first_chunk::<10>()?;
+        let (_format, fields) = fields.split_first_chunk::<2>()?;
+        put_cstr(&mut shape, name);
+        shape.extend_from_slice(types);
+        rest = fields;
+    }
+    Some(shape.into())
+}
+
+/// Appends a ParameterDescription with this body.
+pub fn put_parameter_description(out: &mut Vec<u8>, body: &[u8]) {
+    write(out, b't', |out| out.extend_from_slice(body));
+}
+
 /// Where a ReadyForQuery says the backend is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Status {

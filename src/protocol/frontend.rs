@@ -177,6 +177,8 @@ pub fn put_authentication(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
 
 /// A Sync, whole.
 pub const SYNC: &[u8] = &[b'S', 0, 0, 0, 4];
+/// A Flush, whole.
+pub const FLUSH: &[u8] = &[b'H', 0, 0, 0, 4];
 /// A Terminate, whole.
 pub const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
 

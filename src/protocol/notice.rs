@@ -79,6 +79,26 @@ pub fn put_error(
     });
 }
 
+/// Appends the error that the server has for a Bind of a statement whose answer has changed;
+/// drivers know it by its routine.
+pub fn put_stale_plan(out: &mut Vec<u8>) {
+    let fields: [(u8, &[u8]); 6] = [
+        (b'S', Severity::Error.word()),
+        (b'V', Severity::Error.word()),
+        (b'C', SqlState::FEATURE_NOT_SUPPORTED.bytes()),
+        (b'M', b"cached plan must not change result type"),
+        (b'F', b"plancache.c"),
+        (b'R', b"RevalidateCachedQuery"),
+    ];
+    write(out, b'E', |out| {
+        for (letter, value) in fields {
+            out.push(letter);
+            put_cstr(out, value);
+        }
+        out.push(0);
+    });
+}
+
 /// Appends the backend's ErrorResponse with its severity turned into FATAL, as it would have
 /// been had the same happened at start-up. Where it happened in the server stays untold.
 pub fn put_error_as_fatal(out: &mut Vec<u8>, body: &[u8]) {

@@ -149,7 +149,19 @@ pub fn supply(
     role: Role,
 ) {
     if !connection.memory.has(statement.id) {
-        frontend::put_parse(out, &statement.name, &statement.rest);
+        if connection.memory.take_from_litter(&statement.name) {
+            frontend::put_close_statement(out, &statement.name);
+            ledger.owe(Reply::Close, Role::Ours);
+        }
+        // With the types that it was found to have: those of a text may change with its tables.
+        match statement.shape.get() {
+            Some(shape) => {
+                let text = frontend::text(&statement.rest);
+                let rest = [text, b"\0", &shape.types].concat();
+                frontend::put_parse(out, &statement.name, &rest);
+            }
+            None => frontend::put_parse(out, &statement.name, &statement.rest),
+        }
         ledger.owe(Reply::Parse, role);
         connection.memory.add(statement);
     }

@@ -12,6 +12,7 @@ use super::{
     names, pin,
     request::must_gather,
     splice::Splice,
+    supply::Supply,
 };
 use crate::backend::Statement;
 use crate::protocol::{
@@ -20,6 +21,9 @@ use crate::protocol::{
     frontend::{self, Target},
 };
 use crate::sql::Reading;
+
+/// A name that no statement has: it is neither ours nor one that a client's becomes.
+const NOBODYS: &[u8] = b"_ambassador_nobody";
 
 impl Session {
     pub(super) fn parse(
@@ -161,8 +165,11 @@ impl Session {
             name: name.into(),
             statement,
         };
+        let statement = Arc::clone(&name.statement);
         let role = Role::Registers(Box::new(Registers { name, again }));
         self.ledger.owe(Reply::Parse, role);
+        let next = splice.rest().get(seen.len()..).unwrap_or_default();
+        self.ask_shape(written, &statement, next, splice);
         Step::Replaced(seen.len())
     }
 
@@ -220,6 +227,7 @@ impl Session {
             let rest_of_text = frontend::parse_rest(&text);
             let statement = registry.statement(self.identity.scope, &rest_of_text);
             drop(registry);
+            // It returns no rows, so it is never held up.
             self.supply(&statement, splice);
             frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
             self.ledger.owe(Reply::Bind, Role::Client);
@@ -237,9 +245,12 @@ impl Session {
             frontend::put_bind_head(splice.insert(), portal, &name, rest, missing);
             return Step::Replaced(seen.len());
         };
-        self.supply(&statement, splice);
-        frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
-        let role = self.meant(name);
+        let (upstream, role) = match self.supply(&statement, splice) {
+            Supply::Asked => return Step::Hold,
+            Supply::Stale => (NOBODYS, Role::Stale(statement.clone())),
+            Supply::Ready => (statement.name.as_slice(), self.meant(name)),
+        };
+        frontend::put_bind_head(splice.insert(), portal, upstream, rest, missing);
         self.ledger.owe(Reply::Bind, role);
         Step::Replaced(seen.len())
     }
@@ -288,10 +299,17 @@ impl Session {
         }
         let upstream = match statement.filter(|_| !self.is_verbatim()) {
             Some(statement) => {
-                self.supply(&statement, splice);
-                let role = self.meant(name);
+                let (upstream, role) = match self.supply(&statement, splice) {
+                    Supply::Asked => return Step::Hold,
+                    Supply::Stale => (NOBODYS.to_owned(), Role::Stale(statement)),
+                    Supply::Ready => {
+                        let role = self.describes(name, &statement);
+                        let role = role.unwrap_or_else(|| self.meant(name));
+                        (statement.name.clone(), role)
+                    }
+                };
                 self.ledger.owe(Reply::Describe, role);
-                statement.name.clone()
+                upstream
             }
             None => {
                 self.supply_unnamed(name, splice);

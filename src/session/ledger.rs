@@ -6,7 +6,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::names::Former;
+use super::{
+    names::Former,
+    shape::{Purpose, Shaping},
+};
 use crate::backend::{Prepared, Statement, StatementId};
 
 /// Which message is to be answered.
@@ -53,6 +56,12 @@ pub enum Role {
     Forgets(Box<Name>),
     /// The client's Query or Execute whose completion changes more than data.
     Changes(Box<Change>),
+    /// A Describe behind a Parse of the client's or of ours: what it says is compared with what
+    /// the statement is known by.
+    Shapes(Box<Shaping>),
+    /// The client's Bind or Describe of a statement that now returns something else: it names
+    /// none, and the error that follows is put into the server's words for this.
+    Stale(Arc<Statement>),
     /// Our Parse of a statement that this connection lacked. Its error is the client's Bind's.
     Supplies(Arc<Statement>),
     /// Our Parse of the session's unnamed statement, by its number. Its error is the client's
@@ -75,7 +84,9 @@ impl Role {
             | Self::RegistersUnnamed(..)
             | Self::DropsUnnamed(_)
             | Self::Forgets(_)
-            | Self::Changes(_) => true,
+            | Self::Changes(_)
+            | Self::Stale(_) => true,
+            Self::Shapes(shaping) => shaping.asked,
             Self::Supplies(_) | Self::SuppliesUnnamed(_) | Self::Guards | Self::Ours => false,
         }
     }
@@ -89,9 +100,10 @@ impl Role {
             | Self::DropsUnnamed(_)
             | Self::Forgets(_)
             | Self::Changes(_)
+            | Self::Shapes(_)
             | Self::Supplies(_)
             | Self::SuppliesUnnamed(_) => true,
-            Self::Client | Self::Named(_) | Self::Guards | Self::Ours => false,
+            Self::Client | Self::Named(_) | Self::Stale(_) | Self::Guards | Self::Ours => false,
         }
     }
 
@@ -111,7 +123,8 @@ impl Role {
                 Forgets::One(one) => **one == *name,
                 Forgets::All => !name.is_empty(),
             },
-            Self::Client | Self::Named(_) | Self::Guards | Self::Ours => false,
+            Self::Shapes(shaping) => Some(shaping.statement.id) == statement,
+            Self::Client | Self::Named(_) | Self::Stale(_) | Self::Guards | Self::Ours => false,
         }
     }
 }
@@ -207,6 +220,61 @@ impl Owed {
             ends: 0,
         }
     }
+
+    /// In which words the client hears of its failure.
+    pub fn wording(&self) -> Wording {
+        match &self.role {
+            Role::Named(name) => Wording::Named(name.clone()),
+            Role::Shapes(shaping) => shaping.meant().map_or(Wording::Plain, Wording::Named),
+            Role::Stale(statement) => {
+                let shape = statement.shape.get();
+                let described = shape.filter(|_| self.reply == Reply::Describe);
+                Wording::Stale(described.map(|shape| shape.types.clone()))
+            }
+            Role::Client
+            | Role::Registers(_)
+            | Role::RegistersUnnamed(..)
+            | Role::DropsUnnamed(_)
+            | Role::Forgets(_)
+            | Role::Changes(_)
+            | Role::Supplies(_)
+            | Role::SuppliesUnnamed(_)
+            | Role::Guards
+            | Role::Ours => Wording::Plain,
+        }
+    }
+
+    /// Whether what is sent behind it in the same batch must not be sent before it is answered.
+    fn decides_alone(&self) -> bool {
+        match &self.role {
+            // A Query that fails makes the backend skip nothing.
+            Role::Changes(_) => self.reply == Reply::Query,
+            Role::Shapes(shaping) => shaping.purpose == Purpose::Supplied,
+            Role::Client
+            | Role::Named(_)
+            | Role::Registers(_)
+            | Role::RegistersUnnamed(..)
+            | Role::DropsUnnamed(_)
+            | Role::Forgets(_)
+            | Role::Stale(_)
+            | Role::Supplies(_)
+            | Role::SuppliesUnnamed(_)
+            | Role::Guards
+            | Role::Ours => false,
+        }
+    }
+}
+
+/// How an error is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wording {
+    /// In the server's own words, with the client's name for the one that was sent.
+    Plain,
+    /// With this name, among several that the client has for the statement.
+    Named(Box<[u8]>),
+    /// As the server's for a statement whose answer has changed; behind what it takes, where a
+    /// Describe asked for that.
+    Stale(Option<Box<[u8]>>),
 }
 
 /// The queue of replies owed.
@@ -276,9 +344,7 @@ impl Ledger {
         let mut behind = false;
         for owed in self.owed.iter().rev() {
             if owed.role.decides(name, statement) {
-                // A Query that fails makes the backend skip nothing.
-                let survived = owed.reply == Reply::Query && matches!(owed.role, Role::Changes(_));
-                return behind || survived;
+                return behind || owed.decides_alone();
             }
             behind |= owed.reply == Reply::Sync;
         }
@@ -296,11 +362,21 @@ impl Ledger {
             | Role::DropsUnnamed(_)
             | Role::Forgets(_)
             | Role::Changes(_)
+            | Role::Shapes(_)
+            | Role::Stale(_)
             | Role::Supplies(_)
             | Role::SuppliesUnnamed(_)
             | Role::Guards
             | Role::Ours => None,
         })
+    }
+
+    /// The Parse of a named statement, where it was the last message sent.
+    pub fn last_registered(&self) -> Option<&Name> {
+        match self.owed.back().map(|owed| &owed.role) {
+            Some(Role::Registers(note)) => Some(&note.name),
+            Some(_) | None => None,
+        }
     }
 
     /// Whether an earlier request is not answered in full.
@@ -323,6 +399,10 @@ impl Ledger {
     #[inline]
     pub fn front(&self) -> Option<&Owed> {
         self.owed.front()
+    }
+
+    pub fn front_mut(&mut self) -> Option<&mut Owed> {
+        self.owed.front_mut()
     }
 
     /// The answer to the front message is complete.
@@ -481,6 +561,36 @@ mod tests {
         ledger.copy_begins();
         ledger.settle();
         assert!(!ledger.is_empty());
+    }
+
+    fn forgets(name: &[u8]) -> Role {
+        Role::Changes(Box::new(Change {
+            tag: None,
+            effect: Effect::None,
+            forgets: Forgets::One(name.into()),
+            forgotten: Forgotten::default(),
+        }))
+    }
+
+    #[test]
+    fn what_a_name_means_is_open_until_what_an_earlier_batch_says_of_it_is_answered() {
+        let mut ledger = Ledger::default();
+        ledger.owe(Reply::Execute, forgets(b"s"));
+        assert!(!ledger.is_open_what(b"s", None));
+        ledger.owe(Reply::Sync, Role::Client);
+        assert!(ledger.is_open_what(b"s", None));
+        assert!(!ledger.is_open_what(b"t", None));
+        ledger.settle();
+        assert!(!ledger.is_open_what(b"s", None));
+    }
+
+    #[test]
+    fn what_a_query_says_of_a_name_is_open_at_once() {
+        let mut ledger = Ledger::default();
+        ledger.owe(Reply::Query, forgets(b"s"));
+        assert!(ledger.is_open_what(b"s", None));
+        ledger.take_all();
+        assert!(!ledger.is_open_what(b"s", None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod relay;
 mod request;
 mod reset;
 mod settings;
+mod shape;
 mod splice;
 mod substitute;
 mod supply;
@@ -39,6 +40,7 @@ pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
 pub use welcome::{Lobby, Wishes, welcome};
 
+use crate::backend::StatementId;
 use crate::net::{Link, Scratch};
 use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
 use crate::protocol::{Parameters, backend::Status};
@@ -149,6 +151,9 @@ struct Flow {
     reading: Option<Reading>,
     /// What executing these portals changes.
     changes: Vec<(Box<[u8]>, Change)>,
+    /// The statement that the message held back names has been prepared, and returns something
+    /// else than the client knows.
+    misshapen: Option<StatementId>,
     /// A message needs the answers to earlier ones before it can be sent.
     holding: bool,
 }

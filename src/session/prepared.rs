@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use crate::backend::{Statement, StatementId};
+use crate::backend::{Shape, Statement, StatementId};
 use crate::protocol::{Parameters, frontend};
 use crate::sql;
 
@@ -67,6 +67,19 @@ impl Registry {
         if let Some(statement) = self.statements.get(key.as_slice()).and_then(Weak::upgrade) {
             return statement;
         }
+        self.make(key, rest, OnceLock::new())
+    }
+
+    /// The next generation of a statement whose text now takes or returns something else.
+    pub fn renew(&mut self, scope: Scope, old: &Arc<Statement>, shape: Shape) -> Arc<Statement> {
+        let fits = |one: &Arc<Statement>| one.shape.get() == Some(&shape);
+        if let Some(current) = self.known(scope, &old.rest).filter(fits) {
+            return current;
+        }
+        self.make(key(scope, &old.rest), &old.rest, shape.into())
+    }
+
+    fn make(&mut self, key: Vec<u8>, rest: &[u8], shape: OnceLock<Shape>) -> Arc<Statement> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let statement = Arc::new(Statement {
             id: StatementId(id),
@@ -74,6 +87,7 @@ impl Registry {
             rest: rest.to_owned(),
             reading: sql::read(frontend::text(rest)),
             proven: AtomicBool::new(false),
+            shape,
         });
         self.statements
             .insert(key.into(), Arc::downgrade(&statement));
@@ -110,6 +124,25 @@ mod tests {
             &registry.statement(scope, &rest("select 1"))
         ));
         assert_ne!(first.id, registry.statement(scope, &rest("select 2")).id);
+    }
+
+    #[test]
+    fn a_statement_that_returns_something_else_is_another_and_those_who_say_so_share_it() {
+        let mut registry = Registry::new(Arc::default());
+        let scope = registry.scope(&Parameters::default());
+        let shape = |columns: &[u8]| Shape {
+            types: Box::default(),
+            columns: columns.into(),
+        };
+        let first = registry.statement(scope, &rest("select * from t"));
+        let second = registry.renew(scope, &first, shape(b"a"));
+        assert_ne!(first.id, second.id);
+        let again = registry.renew(scope, &first, shape(b"a"));
+        assert!(Arc::ptr_eq(&second, &again));
+        let newest = registry.statement(scope, &rest("select * from t"));
+        assert!(Arc::ptr_eq(&second, &newest));
+        let third = registry.renew(scope, &second, shape(b"ab"));
+        assert_ne!(second.id, third.id);
     }
 
     #[test]

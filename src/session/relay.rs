@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     End, Io, Keep, Phase, Session,
-    ledger::{Effect, Owed, Reply, Role},
+    ledger::{Effect, Owed, Reply, Role, Wording},
     names, pin,
     prepared::PREFIX,
     splice::Splice,
@@ -161,16 +161,14 @@ impl Session {
     ) -> Result<Step, Break> {
         let kind = Kind::of(header.tag);
         match kind {
-            Kind::DataRow | Kind::CopyData | Kind::ParameterDescription => self.by_front(),
+            Kind::DataRow | Kind::CopyData => self.by_front(),
+            Kind::ParameterDescription => self.takes(header, seen),
             Kind::ReadyForQuery => self.ready(header, seen),
             Kind::CommandComplete => self.complete(header, seen, splice),
             Kind::ParseComplete => self.parsed(),
             Kind::BindComplete => self.done(Reply::Bind),
             Kind::CloseComplete => self.done(Reply::Close),
-            Kind::RowDescription | Kind::NoData => match self.ledger.front() {
-                Some(owed) if owed.reply == Reply::Describe => self.done(Reply::Describe),
-                Some(_) | None => self.by_front(),
-            },
+            Kind::RowDescription | Kind::NoData => self.returns(header, seen),
             Kind::EmptyQueryResponse | Kind::PortalSuspended => match self.ledger.front() {
                 Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
                 Some(_) | None => self.by_front(),
@@ -213,6 +211,51 @@ impl Session {
             Some(owed) if owed.reply == reply => Ok(Step::Swallow),
             Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
         }
+    }
+
+    /// What a statement takes.
+    fn takes(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        if self.is_shaping() && header.len <= GATHER {
+            if seen.len() < header.len {
+                return Ok(Step::Gather);
+            }
+            self.shape_types(backend::body(seen));
+        }
+        self.by_front()
+    }
+
+    /// What a statement or portal returns, or a Query does.
+    #[inline]
+    fn returns(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        match self.ledger.front() {
+            Some(owed) if owed.reply == Reply::Describe => {}
+            Some(_) | None => return self.by_front(),
+        }
+        if self.is_shaping() && header.len <= GATHER {
+            if seen.len() < header.len {
+                return Ok(Step::Gather);
+            }
+            if let Some(Owed {
+                role: Role::Shapes(shaping),
+                ..
+            }) = self.ledger.settle()
+            {
+                let asked = shaping.asked;
+                self.shaped(*shaping, backend::body(seen));
+                return Ok(if asked { Step::Pass } else { Step::Swallow });
+            }
+        }
+        self.done(Reply::Describe)
+    }
+
+    fn is_shaping(&self) -> bool {
+        matches!(
+            self.ledger.front(),
+            Some(Owed {
+                role: Role::Shapes(_),
+                ..
+            })
+        )
     }
 
     fn parsed(&mut self) -> Result<Step, Break> {
@@ -330,19 +373,7 @@ impl Session {
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.
         self.flow.copying = false;
-        let meant = match &front.role {
-            Role::Named(name) => Some(name.clone()),
-            Role::Client
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Forgets(_)
-            | Role::Changes(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
-            | Role::Guards
-            | Role::Ours => None,
-        };
+        let wording = front.wording();
         // A command that failed changed nothing: its ReadyForQuery is owed all the same.
         if front.reply == Reply::Query && matches!(front.role, Role::Changes(_)) {
             let failed = self.ledger.settle();
@@ -356,7 +387,20 @@ impl Session {
             self.cancelled().put(splice.insert(), Severity::Error);
             return Ok(Step::Replaced);
         }
-        Ok(self.rename(header, seen, meant.as_deref(), splice))
+        match wording {
+            Wording::Stale(types)
+                if notice::sqlstate(body) == Some(SqlState::UNDEFINED_STATEMENT) =>
+            {
+                let out = splice.insert();
+                if let Some(types) = types {
+                    backend::put_parameter_description(out, &types);
+                }
+                notice::put_stale_plan(out);
+                Ok(Step::Replaced)
+            }
+            Wording::Named(name) => Ok(self.rename(header, seen, Some(&name), splice)),
+            Wording::Stale(_) | Wording::Plain => Ok(self.rename(header, seen, None, splice)),
+        }
     }
 
     /// None of these will have been done: what they promised is taken back.
@@ -399,7 +443,12 @@ impl Session {
                 Role::Supplies(statement) => self.forget_upstream(statement.id),
                 Role::Forgets(name) => self.names.insert(name.name, name.statement),
                 Role::Changes(change) => self.remember(change.forgotten),
-                Role::Client | Role::Named(_) | Role::Guards | Role::Ours => {}
+                Role::Client
+                | Role::Named(_)
+                | Role::Shapes(_)
+                | Role::Stale(_)
+                | Role::Guards
+                | Role::Ours => {}
             }
         }
     }

@@ -91,6 +91,7 @@ impl Session {
             return true;
         }
         self.handle.enter(Phase::Active, self.shared.clock.now());
+        self.flow.misshapen = None;
         if self.flow.status == Status::Idle {
             let wanted = &self.identity.parameters;
             if !adopt::fits(&lease.memory.wearing, wanted) {

@@ -5,25 +5,48 @@ use std::sync::Arc;
 use super::{
     Session, adopt,
     ledger::{Reply, Role},
+    shape::{self, Purpose, Shaping},
     splice::Splice,
 };
 use crate::backend::Statement;
 use crate::protocol::frontend;
+
+/// Whether a statement can be used where the next message is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Supply {
+    Ready,
+    /// What the backend says of it must be known first.
+    Asked,
+    /// It returns something else than the client knows.
+    Stale,
+}
 
 /// Our own statements always have room.
 const LEAST: usize = 4;
 
 impl Session {
     /// Prepares the statement on the connection, should that lack it.
-    pub(super) fn supply(&mut self, statement: &Arc<Statement>, splice: &mut Splice<'_>) {
+    pub(super) fn supply(&mut self, statement: &Arc<Statement>, splice: &mut Splice<'_>) -> Supply {
         let Some(lease) = &mut self.lease else {
-            return;
+            return Supply::Ready;
         };
         if lease.memory.has(statement.id) {
-            return;
+            return Supply::Ready;
+        }
+        if self.flow.misshapen.take() == Some(statement.id) {
+            return Supply::Stale;
         }
         let role = Role::Supplies(Arc::clone(statement));
-        adopt::supply(lease, statement, &mut self.ledger, splice.insert(), role);
+        let out = splice.insert();
+        adopt::supply(lease, statement, &mut self.ledger, out, role);
+        if !shape::may_differ(statement) {
+            return Supply::Ready;
+        }
+        frontend::put_describe_statement(out, &statement.name);
+        out.extend_from_slice(frontend::FLUSH);
+        let shaping = Shaping::new(statement, false, Purpose::Supplied);
+        self.ledger.owe(Reply::Describe, Role::Shapes(shaping));
+        Supply::Asked
     }
 
     /// Prepares the session's unnamed statement, should the connection have another one.

@@ -333,3 +333,118 @@ fn a_client_that_leaves_with_requests_held_back_has_them_answered_by_nobody() {
     other.run("select 1");
     eventually("one connection", || stage.connections() == 1);
 }
+
+/// What two clients see of a table that changes under their statements. Between the steps another
+/// client takes the connection that was used last, so that each runs on another.
+fn schema_change(stage: &Stage, table: &str, connect: impl Fn() -> Wire) -> Vec<Vec<String>> {
+    let sql = format!("select * from {table} where a > $1");
+    let mut first = connect();
+    let mut second = connect();
+    let step = |wire: &mut Wire, messages: &[Vec<u8>]| {
+        let mut seen = said(&wire.ask(&[messages.concat(), sync()]));
+        seen.insert(0, "-".to_owned());
+        let mut other = stage.client();
+        other.run("begin; select 1");
+        seen.extend(said(&wire.ask(&[messages.concat(), sync()])));
+        other.run("commit");
+        seen
+    };
+    let insert = format!("insert into {table} values ($1)");
+    let mut seen = vec![
+        step(&mut first, &[parse("s", &sql), describe_statement("s")]),
+        step(
+            &mut first,
+            &[parse("i", &insert), close_statement("s"), parse("s", &sql)],
+        ),
+        step(&mut first, &[again("s", &["0"])]),
+    ];
+    let mut alter = |change: &str| {
+        stage.directly(&format!("alter table {table} {change}"));
+        seen.push(step(&mut first, &[again("s", &["0"])]));
+        seen.push(step(&mut first, &[describe_statement("s")]));
+        seen.push(step(
+            &mut second,
+            &[parse("s", &sql), again("s", &["0"]), close_statement("s")],
+        ));
+        seen.push(step(
+            &mut second,
+            &[parse("", &sql), bind("", "", &["0"]), execute("", 0)],
+        ));
+        seen.push(step(&mut first, &[again("i", &["1"])]));
+        seen.push(step(&mut first, &[again("s", &["0"])]));
+    };
+    alter("add b text default 'b'");
+    alter("alter a type bigint");
+    alter("rename b to c");
+    alter("drop c");
+    alter("alter a type int");
+    alter("alter a type text");
+    seen.push(step(
+        &mut first,
+        &[close_statement("s"), parse("s", &sql), again("s", &["0"])],
+    ));
+    seen.push(step(&mut second, &[parse("s", &sql)]));
+    seen.push(step(&mut second, &[again("s", &["0"])]));
+    stage.directly(&format!(
+        "drop table {table}; create table {table} (a text)"
+    ));
+    seen.push(step(&mut second, &[again("s", &["0"])]));
+    stage.directly(&format!("drop table {table}"));
+    seen.push(step(&mut second, &[again("s", &["0"])]));
+    seen.push(step(
+        &mut second,
+        &[again("s", &["0"]), close_statement("s"), parse("s", &sql)],
+    ));
+    seen
+}
+
+#[test]
+fn fact_32_after_a_schema_change_old_statements_fail_and_new_ones_fit_on_every_connection() {
+    let stage = Stage::with_pool_of(2);
+    let make = |table: &str| stage.directly(&format!("create table {table} (a int)"));
+    make("things");
+    let direct = schema_change(&stage, "things", || stage.direct());
+    make("things");
+    let through = schema_change(&stage, "things", || stage.client());
+    for (at, (through, direct)) in through.iter().zip(&direct).enumerate() {
+        assert_eq!(through, direct, "step {at}");
+    }
+    let stale = |seen: &&Vec<String>| seen.join(" ").contains("0A000");
+    assert!(direct.iter().filter(stale).count() > 5);
+}
+
+#[test]
+fn fact_32_a_statement_is_compared_before_it_runs_where_it_has_just_been_prepared() {
+    let stage = Stage::with_pool_of(2);
+    stage.directly("create table t (a int); insert into t values (1)");
+    let mut client = stage.client();
+    let insert = "insert into t values (2) returning *";
+    client.ask(&[parse("s", insert), describe_statement("s"), sync()]);
+    stage.directly("alter table t add b int");
+    // On a connection that has never seen it, in a pipeline, inside a transaction.
+    let mut other = stage.client();
+    other.run("begin; select 1");
+    let seen = at_once(
+        &mut client,
+        &[
+            query("begin"),
+            unnamed("insert into t values (3)", &[]),
+            again("s", &[]),
+            unnamed("insert into t values (4)", &[]),
+            sync(),
+            query("rollback"),
+            again("s", &[]),
+            sync(),
+        ],
+    );
+    let seen = said(&seen).join(", ");
+    assert_eq!(
+        seen.matches("cached plan must not change result type")
+            .count(),
+        2,
+        "{seen}"
+    );
+    assert!(seen.contains("ready E, ROLLBACK, ready I"), "{seen}");
+    assert!(!seen.contains("_ambassador_"), "{seen}");
+    assert_eq!(stage.directly("select count(*) from t"), "1");
+}
