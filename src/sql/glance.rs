@@ -4,6 +4,7 @@
 
 use super::kind::Kind;
 use super::read::Reading;
+use super::stake::Stake;
 use super::touches::Touches;
 use super::word::Word;
 
@@ -86,6 +87,7 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
     if !known || rest.first().is_some_and(|&byte| goes_on(byte)) {
         return None;
     }
+    let selects = matches!(first, [b's' | b'S', ..]);
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         let start = at;
@@ -96,7 +98,8 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
                 while rest.get(at).is_some_and(|&byte| goes_on(byte)) {
                     at += 1;
                 }
-                if is_noted(byte, rest.get(start..at)?) {
+                let word = rest.get(start..at)?;
+                if is_noted(byte, word) || selects && word.eq_ignore_ascii_case(b"into") {
                     return None;
                 }
             }
@@ -120,6 +123,10 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
         count: 1,
         first: Kind::Other,
         touches: Touches::NONE,
+        stake: Stake {
+            writes: !selects,
+            ..Stake::NONE
+        },
     })
 }
 
@@ -162,18 +169,20 @@ mod tests {
     use super::*;
 
     /// The slow way.
-    fn touches(text: &[u8]) -> (u32, Kind, Touches) {
+    fn touches(text: &[u8]) -> (u32, Kind, Touches, Stake) {
         let mut reader = Reader::new(text, Strings::Standard);
         let (mut count, mut first, mut touches) = (0, Kind::Empty, Touches::NONE);
+        let mut stake = Stake::NONE;
         while reader.begin() {
             let kind = reader.statement();
             if count == 0 {
                 first = kind;
             }
             touches |= reader.touches;
+            stake = stake.then(kind, reader.stake);
             count += 1;
         }
-        (count, first, touches)
+        (count, first, touches, stake)
     }
 
     #[test]
@@ -226,10 +235,10 @@ mod tests {
         ]), 0..12)) {
             let text = parts.concat();
             if let Some(known) = glance(text.as_bytes()) {
-                let (count, first, found) = touches(text.as_bytes());
+                let (count, first, found, stake) = touches(text.as_bytes());
                 // What does not end is refused whole by the server.
                 if !found.any(Touches::UNCLEAR) {
-                    prop_assert_eq!((known.count, known.first, known.touches), (count, first, found));
+                    prop_assert_eq!((known.count, known.first, known.touches, known.stake), (count, first, found, stake));
                 }
             }
         }

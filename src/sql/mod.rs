@@ -28,6 +28,7 @@ mod read;
 mod reader;
 mod scan;
 mod set;
+mod stake;
 mod touches;
 mod word;
 
@@ -36,4 +37,5 @@ pub use kind::{Discard, Kind, Target, Value, What};
 pub use name::Name;
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
+pub use stake::Stake;
 pub use touches::Touches;

@@ -6,6 +6,7 @@ use super::name::Name;
 use super::reader::Reader;
 use super::scan::Span;
 use super::scan::Strings;
+use super::stake::Stake;
 use super::touches::Touches;
 
 /// What a whole text is: a simple query's, or a Parse's.
@@ -17,6 +18,8 @@ pub struct Reading {
     pub first: Kind,
     /// What all of them together may touch.
     pub touches: Touches,
+    /// What is in doubt when its answer never comes.
+    pub stake: Stake,
 }
 
 impl Reading {
@@ -25,6 +28,7 @@ impl Reading {
         count: 0,
         first: Kind::Empty,
         touches: Touches::NONE,
+        stake: Stake::NONE,
     };
 }
 
@@ -61,6 +65,7 @@ pub fn read_with(text: &[u8], strings: Strings) -> Reading {
             reading.first = kind;
         }
         reading.touches |= reader.touches;
+        reading.stake = reading.stake.then(kind, reader.stake);
         reading.count = reading.count.saturating_add(1);
     }
     reading

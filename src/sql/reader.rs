@@ -12,6 +12,7 @@ use super::scan::Scanner;
 use super::scan::Span;
 use super::scan::Strings;
 use super::scan::TokenKind;
+use super::stake::Stake;
 use super::touches::Touches;
 use super::word::Word;
 
@@ -35,7 +36,10 @@ pub(super) struct Reader<'a> {
     updates: bool,
     /// This statement creates a function or procedure.
     pub routine: bool,
+    /// A word that writes was seen in this statement: INTO, INSERT, DELETE or MERGE.
+    writes: bool,
     pub touches: Touches,
+    pub stake: Stake,
     pub executes: Option<Name>,
 }
 
@@ -53,7 +57,9 @@ impl<'a> Reader<'a> {
             depth: 0,
             updates: false,
             routine: false,
+            writes: false,
             touches: Touches::NONE,
+            stake: Stake::NONE,
             executes: None,
         };
         reader.load();
@@ -67,7 +73,7 @@ impl<'a> Reader<'a> {
             self.load();
         }
         (self.before, self.earlier) = (Word::NONE, Word::NONE);
-        (self.updates, self.routine) = (false, false);
+        (self.updates, self.routine, self.writes) = (false, false, false);
         self.depth = 0;
         self.touches = Touches::NONE;
         self.executes = None;
@@ -78,16 +84,42 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn statement(&mut self) -> Kind {
         if self.word == Word::NONE {
+            let queries = self.queries();
             self.pass_rest();
+            self.stake = Stake::of(Kind::Other, queries && !self.writes);
             return Kind::Other;
         }
+        let with = self.word == Word::WITH;
         let kind = self.head().unwrap_or(Kind::Other);
         self.touches |= kind.touches();
+        let copies_out = kind == Kind::Copy && self.copies_out();
         if self.routine {
             self.pass_routine();
         }
         self.pass_rest();
+        let queries = with && !self.writes && !self.updates;
+        self.stake = Stake::of(kind, queries || copies_out);
         self.up_to_here(kind)
+    }
+
+    /// Whether a query begins here, parentheses before it or not. With INTO it writes.
+    fn queries(&self) -> bool {
+        let rest = self.text().get(self.span.start..).unwrap_or_default();
+        let before = |byte: &u8| *byte == b'(' || byte.is_ascii_whitespace();
+        let from = rest.iter().position(|byte| !before(byte));
+        let rest = rest.get(from.unwrap_or(0)..).unwrap_or_default();
+        let end = rest.iter().position(|byte| !byte.is_ascii_alphabetic());
+        let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let queries: [&[u8]; 3] = [b"select", b"values", b"table"];
+        queries.iter().any(|one| word.eq_ignore_ascii_case(one))
+    }
+
+    /// Passes what COPY is of; whether it goes out.
+    fn copies_out(&mut self) -> bool {
+        while !(self.ends() || self.depth == 0 && matches!(self.word, Word::FROM | Word::TO)) {
+            self.pass();
+        }
+        self.word == Word::TO
     }
 
     #[inline]
@@ -160,6 +192,7 @@ impl<'a> Reader<'a> {
         self.touches |= word.touches();
         match word {
             Word::UPDATE => self.updates = true,
+            Word::INTO | Word::INSERT | Word::DELETE | Word::MERGE => self.writes = true,
             // The view passes updates on to set_config.
             Word::PG_SETTINGS if self.updates => self.touches |= Touches::SETTING,
             Word::TEMP | Word::TEMPORARY if self.makes_temporary() => {

@@ -53,6 +53,7 @@ words! {
     DEALLOCATE = b"deallocate";
     DECLARE = b"declare";
     DEFAULT = b"default";
+    DELETE = b"delete";
     DISCARD = b"discard";
     DO = b"do";
     DROP = b"drop";
