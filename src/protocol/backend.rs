@@ -171,6 +171,16 @@ pub fn key_data(body: &[u8]) -> Option<(i32, &[u8])> {
 
 /// A ParseComplete, whole.
 pub const PARSE_COMPLETE: &[u8] = &[b'1', 0, 0, 0, 4];
+/// A BindComplete, whole.
+pub const BIND_COMPLETE: &[u8] = &[b'2', 0, 0, 0, 4];
+/// A CloseComplete, whole.
+pub const CLOSE_COMPLETE: &[u8] = &[b'3', 0, 0, 0, 4];
+/// A NoData, whole.
+pub const NO_DATA: &[u8] = &[b'n', 0, 0, 0, 4];
+/// A ParameterDescription without a parameter, whole.
+pub const NO_PARAMETERS: &[u8] = &[b't', 0, 0, 0, 6, 0, 0];
+/// An EmptyQueryResponse, whole.
+pub const EMPTY_QUERY_RESPONSE: &[u8] = &[b'I', 0, 0, 0, 4];
 
 /// Appends AuthenticationOk.
 pub fn put_authentication_ok(out: &mut Vec<u8>) {

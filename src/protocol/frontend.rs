@@ -44,6 +44,27 @@ impl Kind {
             _ => Self::Unknown,
         }
     }
+
+    /// Whether the server reads it in the middle of a COPY from the client.
+    pub fn belongs_to_copy(self) -> bool {
+        match self {
+            Self::CopyData
+            | Self::CopyDone
+            | Self::CopyFail
+            | Self::Sync
+            | Self::Flush
+            | Self::Terminate
+            | Self::Authentication
+            | Self::Unknown => true,
+            Self::Query
+            | Self::Parse
+            | Self::Bind
+            | Self::Describe
+            | Self::Execute
+            | Self::Close
+            | Self::FunctionCall => false,
+        }
+    }
 }
 
 /// What Describe and Close speak of.

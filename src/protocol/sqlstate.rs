@@ -13,6 +13,8 @@ impl SqlState {
     pub const TRANSACTION_RESOLUTION_UNKNOWN: Self = Self(*b"08007");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     pub const INVALID_PARAMETER_VALUE: Self = Self(*b"22023");
+    pub const NO_ACTIVE_TRANSACTION: Self = Self(*b"25P01");
+    pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     pub const UNDEFINED_STATEMENT: Self = Self(*b"26000");
     pub const IDLE_IN_TRANSACTION_TIMEOUT: Self = Self(*b"25P03");
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");

@@ -418,7 +418,7 @@ impl Session {
         Step::Pass
     }
 
-    fn reading_of(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> Reading {
+    pub(super) fn reading_of(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> Reading {
         match statement {
             Some(statement) => statement.reading,
             None => match self.names.unnamed() {

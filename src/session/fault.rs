@@ -1,6 +1,6 @@
 //! Why a request fails or a session ends, and what the client may hear of it.
 
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use crate::pool::{Pool, Refusal};
 use crate::protocol::{
@@ -19,14 +19,21 @@ pub enum Fault {
         refusal: Refusal,
     },
     #[error(
-        "ambassador: database \"{database}\": the connection to backend {backend} was lost: {why}"
+        "ambassador: database \"{database}\": the connection to backend {backend} was lost{loss}: {why}"
     )]
     BackendLost {
         database: String,
         backend: String,
         why: String,
-        pinned: bool,
+        loss: Loss,
     },
+    /// In a failed transaction, as the server says it.
+    #[error("current transaction is aborted, commands ignored until end of transaction block")]
+    Aborted,
+    #[error(
+        "ambassador: database \"{database}\": the transaction was lost with its connection, and its savepoints and modes with it"
+    )]
+    NoWayBack { database: String },
     #[error(
         "ambassador: database \"{database}\": a setting of this session cannot be made on backend {backend}: {why}"
     )]
@@ -50,10 +57,14 @@ pub enum Fault {
         "ambassador: database \"{database}\": the statement was cancelled after {limit:?} (query_timeout)"
     )]
     QueryTimeout { database: String, limit: Duration },
-    #[error("ambassador: the transaction was idle for too long (idle_in_transaction_timeout)")]
-    IdleInTransaction,
-    #[error("ambassador: the session was idle for too long (client_idle_timeout)")]
-    ClientIdle,
+    #[error(
+        "ambassador: database \"{database}\": the transaction was idle for {limit:?} (idle_in_transaction_timeout)"
+    )]
+    IdleInTransaction { database: String, limit: Duration },
+    #[error(
+        "ambassador: database \"{database}\": the session was idle for {limit:?} (client_idle_timeout)"
+    )]
+    ClientIdle { database: String, limit: Duration },
     #[error("ambassador: shutting down; the session ends")]
     Shutdown,
     #[error("ambassador: the system gives no randomness: {0}")]
@@ -91,15 +102,17 @@ impl Fault {
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::NoConnection { refusal, .. } => refusal_code(refusal),
-            Self::BackendLost { pinned: true, .. } | Self::Shutdown => SqlState::ADMIN_SHUTDOWN,
-            Self::BackendLost { .. } | Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
+            Self::BackendLost { loss, .. } => loss.sqlstate(),
+            Self::Shutdown => SqlState::ADMIN_SHUTDOWN,
+            Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
+            Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } => *code,
             Self::StatementMode { .. } | Self::Replication => SqlState::FEATURE_NOT_SUPPORTED,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Protocol | Self::StartupOrder(_) => SqlState::PROTOCOL_VIOLATION,
             Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
-            Self::IdleInTransaction => SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
-            Self::ClientIdle => SqlState::IDLE_SESSION_TIMEOUT,
+            Self::IdleInTransaction { .. } => SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
+            Self::ClientIdle { .. } => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Randomness(_) | Self::Panic => SqlState::INTERNAL_ERROR,
             Self::Startup(startup::Refused::NoUser) => SqlState::INVALID_AUTHORIZATION,
             Self::Startup(startup::Refused::Version { .. }) => SqlState::FEATURE_NOT_SUPPORTED,
@@ -114,7 +127,8 @@ impl Fault {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoConnection { refusal, .. } => refusal_hint(refusal),
-            Self::BackendLost { .. } => Some("Run the transaction again."),
+            Self::BackendLost { loss, .. } => Some(loss.hint()),
+            Self::NoWayBack { .. } => Some("End it with a plain ROLLBACK, and begin anew."),
             Self::StatementMode { .. } => {
                 Some("Set pool_mode = \"transaction\" for this database.")
             }
@@ -123,21 +137,23 @@ impl Fault {
             Self::NoSuchDatabase { .. } => Some(
                 "Add [databases.NAME] to the configuration, or [databases.\"*\"] for every name.",
             ),
-            Self::Setting { .. }
+            Self::Setting { .. } => Some("The client asked for it when it logged in."),
+            Self::QueryTimeout { .. } => Some("Raise query_timeout, or make the statement faster."),
+            Self::IdleInTransaction { .. } => {
+                Some("Raise idle_in_transaction_timeout, or end transactions sooner.")
+            }
+            Self::ClientIdle { .. } => Some("Connect again, or raise client_idle_timeout."),
+            Self::Shutdown | Self::Draining => Some("Connect again."),
+            Self::LoginTimeout(_) => Some("Raise login_timeout in [listen]."),
+            Self::Aborted
             | Self::Protocol
             | Self::Cancelled
-            | Self::QueryTimeout { .. }
-            | Self::IdleInTransaction
-            | Self::ClientIdle
-            | Self::Shutdown
             | Self::Randomness(_)
             | Self::Startup(_)
             | Self::StartupOrder(_)
-            | Self::LoginTimeout(_)
             | Self::NoSuchUser { .. }
             | Self::Replication
-            | Self::Panic
-            | Self::Draining => None,
+            | Self::Panic => None,
         }
     }
 
@@ -160,6 +176,46 @@ impl Fault {
             &self.to_string(),
             self.hint(),
         );
+    }
+}
+
+/// What a lost backend means for what the client asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// None of it was kept.
+    Undone,
+    /// It may have taken effect.
+    InDoubt,
+    /// What the session had there and nowhere else is gone, and the session with it.
+    Pinned,
+}
+
+impl Loss {
+    fn sqlstate(self) -> SqlState {
+        match self {
+            Self::Undone => SqlState::CONNECTION_FAILURE,
+            Self::InDoubt => SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+            Self::Pinned => SqlState::ADMIN_SHUTDOWN,
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Undone => "End the transaction, if it was one, and run it again.",
+            Self::InDoubt => "Look whether it took effect before running it again.",
+            Self::Pinned => {
+                "Connect again; what the session had set or made there has to be made anew."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Undone | Self::Pinned => "",
+            Self::InDoubt => " before it said whether the statement took effect",
+        })
     }
 }
 
@@ -201,6 +257,9 @@ pub enum End {
     /// The client is told why.
     #[error("{0}")]
     Fault(#[from] Fault),
+    /// The backend ended the session, and the client was told in its words.
+    #[error("the backend ended it: {0}")]
+    Dismissed(String),
     /// Half a message went out, so nothing more can be said.
     #[error("the backend was lost in the middle of a message: {0}")]
     Cut(String),

@@ -2,14 +2,14 @@
 
 use std::task::{Context, Poll};
 
-use super::{End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, splice::Splice};
+use super::{
+    End, Fault, Io, Phase, PoolMode, Session, ledger::Reply, refuse::begins, splice::Splice,
+};
 use crate::protocol::{
     backend,
     frame::{self, Header},
-    frontend::{self, Kind},
-    notice::Severity,
+    frontend::Kind,
 };
-use crate::sql;
 
 /// A frame up to this size is looked at in whole; of a larger one only the beginning is.
 pub(super) const GATHER: usize = 256 * 1024;
@@ -209,14 +209,16 @@ impl Session {
         if self.flow.refusing {
             return self.refuse_up_to_sync(cx, kind);
         }
+        if self.flow.failed.is_some() {
+            let step = self.answer_failed(cx, header, seen, splice)?;
+            return self.unless_denied(cx, kind, step);
+        }
         if self.settings.pool_mode == PoolMode::Statement && begins(kind, seen) {
-            let database = fault::database(&self.pool);
-            let fault = Fault::StatementMode { database };
-            if !self.ledger.is_empty() {
-                // Its place among the replies to come could not be kept.
-                return Err(fault.into());
-            }
-            return self.refuse_with(cx, kind, &fault);
+            return self.refuse_transaction(cx, kind, splice);
+        }
+        if self.flow.copying && !kind.belongs_to_copy() {
+            // The server's own refusal ends the connection, and the session with it.
+            return Ok(Step::Pass);
         }
         let step = match kind {
             Kind::Query => self.query(header, seen, splice),
@@ -241,6 +243,11 @@ impl Session {
             }
             Kind::Authentication | Kind::Unknown => return Err(Fault::Protocol.into()),
         };
+        self.unless_denied(cx, kind, step)
+    }
+
+    #[inline]
+    fn unless_denied(&mut self, cx: &mut Context<'_>, kind: Kind, step: Step) -> Result<Step, End> {
         if self.denied.is_some() && matches!(step, Step::Wait) {
             return self.refuse(cx, kind);
         }
@@ -269,82 +276,4 @@ impl Session {
         }
         Ok(Step::Pass)
     }
-
-    /// Answers the request that got no connection with an error of ours. Nothing of it was sent.
-    fn refuse(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
-        self.flow.reading = None;
-        let Some(refusal) = self.denied.take() else {
-            return Ok(Step::Drop);
-        };
-        self.enter(Phase::Idle);
-        let fault = Fault::no_connection(&self.pool, refusal);
-        self.refuse_with(cx, kind, &fault)
-    }
-
-    pub(super) fn refuse_with(
-        &mut self,
-        cx: &mut Context<'_>,
-        kind: Kind,
-        fault: &Fault,
-    ) -> Result<Step, End> {
-        let mut reply = Vec::new();
-        fault.put(&mut reply, Severity::Error);
-        match kind {
-            Kind::Query | Kind::FunctionCall | Kind::Sync => {
-                backend::put_ready(&mut reply, backend::Status::Idle);
-            }
-            Kind::Parse
-            | Kind::Bind
-            | Kind::Describe
-            | Kind::Execute
-            | Kind::Close
-            | Kind::Flush
-            | Kind::CopyData
-            | Kind::CopyDone
-            | Kind::CopyFail
-            | Kind::Terminate
-            | Kind::Authentication
-            | Kind::Unknown => self.flow.refusing = true,
-        }
-        self.tell(cx, &reply)?;
-        Ok(Step::Drop)
-    }
-
-    /// As the server after an error: everything up to the Sync is dropped.
-    fn refuse_up_to_sync(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
-        if kind == Kind::Terminate {
-            self.flow.leaving = true;
-        }
-        if kind == Kind::Sync {
-            self.flow.refusing = false;
-            let mut reply = Vec::new();
-            backend::put_ready(&mut reply, backend::Status::Idle);
-            self.tell(cx, &reply)?;
-        }
-        Ok(Step::Drop)
-    }
-}
-
-/// Whether a Query or a Parse would open a transaction block.
-fn begins(kind: Kind, seen: &[u8]) -> bool {
-    let body = seen.get(frame::HEADER..).unwrap_or_default();
-    let text = match kind {
-        Kind::Query => frontend::text(body),
-        Kind::Parse => frontend::parse(body).map_or(&[][..], |(_, rest)| frontend::text(rest)),
-        Kind::Bind
-        | Kind::Describe
-        | Kind::Execute
-        | Kind::Close
-        | Kind::Sync
-        | Kind::Flush
-        | Kind::FunctionCall
-        | Kind::CopyData
-        | Kind::CopyDone
-        | Kind::CopyFail
-        | Kind::Terminate
-        | Kind::Authentication
-        | Kind::Unknown => return false,
-    };
-    let begin = |statement: sql::Statement| statement.kind == sql::Kind::Begin;
-    sql::read(text).touches.any(sql::Touches::TRANSACTION) && sql::statements(text).any(begin)
 }

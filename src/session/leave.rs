@@ -1,4 +1,4 @@
-//! Signals, cancels, lost backends, and the end of a session.
+//! Signals, cancels, and the end of a session.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,15 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{End, Fault, Keep, Phase, Session, Signal, fault, relay::Cause};
+use super::{End, Fault, Keep, Session, Signal, fault};
 use crate::backend::{self, Target};
 use crate::pool::Lease;
-use crate::protocol::{
-    SqlState,
-    backend::{Status, put_ready},
-    frontend,
-    notice::{self, Severity},
-};
+use crate::protocol::{backend::Status, frontend, notice::Severity};
 use crate::telemetry::events;
 
 /// The cancels that a session has sent for the connection it holds. The connection is lent to
@@ -71,8 +66,8 @@ impl Session {
                 self.flow.overdue = true;
                 self.cancel(cx)
             }
-            Signal::IdleInTransaction => Err(Fault::IdleInTransaction.into()),
-            Signal::ClientIdle if self.is_idle() => Err(Fault::ClientIdle.into()),
+            Signal::IdleInTransaction => Err(self.idle_in_transaction().into()),
+            Signal::ClientIdle if self.is_idle() => Err(self.client_idle().into()),
             Signal::ClientIdle => Ok(()),
             Signal::Drain => {
                 self.flow.draining = true;
@@ -82,6 +77,20 @@ impl Session {
                 Ok(())
             }
             Signal::Terminate => Err(Fault::Shutdown.into()),
+        }
+    }
+
+    fn idle_in_transaction(&self) -> Fault {
+        Fault::IdleInTransaction {
+            database: fault::database(&self.pool),
+            limit: self.settings.idle_in_transaction_timeout,
+        }
+    }
+
+    fn client_idle(&self) -> Fault {
+        Fault::ClientIdle {
+            database: fault::database(&self.pool),
+            limit: self.settings.client_idle_timeout,
         }
     }
 
@@ -115,7 +124,7 @@ impl Session {
     /// The request has not been sent: it is answered here.
     fn cancel_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.flow.reading = None;
-        self.enter(Phase::Idle);
+        self.rest_without_lease();
         let held = std::mem::take(&mut self.inbox);
         let fault = self.cancelled();
         let header = crate::protocol::frame::peek(&held).ok().flatten();
@@ -132,89 +141,6 @@ impl Session {
         Ok(())
     }
 
-    /// The backend is gone, or of no more use. Tells the client and, where nothing of the
-    /// session was lost with it, lives on.
-    pub(super) fn lost(&mut self, cx: &mut Context<'_>, why: &str) -> Result<(), End> {
-        let Some(lease) = self.lease.take() else {
-            return Ok(());
-        };
-        events::connection_lost(&self.pool.key().backend, lease.pid, &why);
-        drop(lease);
-        if self.flow.receiving > 0 && !self.flow.swallowing {
-            return Err(End::Cut(why.to_owned()));
-        }
-        let pinned = self.flow.keep != Keep::No;
-        let fault = Fault::BackendLost {
-            database: fault::database(&self.pool),
-            backend: self.pool.key().backend.clone(),
-            why: why.to_owned(),
-            pinned,
-        };
-        if pinned || self.flow.status != Status::Idle {
-            return Err(fault.into());
-        }
-        self.answer_all(cx, &fault)
-    }
-
-    /// Our settings were refused by the backend, so the request did not run.
-    pub(super) fn guard_failed(&mut self, cx: &mut Context<'_>, error: &[u8]) -> Result<(), End> {
-        // Closed: it is in a failed transaction of ours and skips up to a Sync.
-        self.lease = None;
-        let code = notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR);
-        let fault = match self.flow.cancelled && code == SqlState::QUERY_CANCELED {
-            true => self.cancelled(),
-            false => Fault::Setting {
-                database: fault::database(&self.pool),
-                backend: self.pool.key().backend.clone(),
-                why: String::from_utf8_lossy(notice::message(error).unwrap_or_default())
-                    .into_owned(),
-                code,
-            },
-        };
-        self.answer_all(cx, &fault)
-    }
-
-    /// Answers everything that is owed to the client with this error, each request once.
-    fn answer_all(&mut self, cx: &mut Context<'_>, fault: &Fault) -> Result<(), End> {
-        let (open, skipping) = (self.ledger.is_open(), self.ledger.is_skipping());
-        let owed = self.ledger.take_all();
-        self.reset_flow();
-        let mut reply = Vec::new();
-        // Of a batch that skips to its Sync, the client knows that it failed.
-        let mut failed = skipping;
-        for owed in owed.iter().filter(|owed| owed.role.is_client()) {
-            if !failed {
-                fault.put(&mut reply, Severity::Error);
-                failed = true;
-            }
-            if owed.reply.ends_ready() {
-                put_ready(&mut reply, Status::Idle);
-                failed = false;
-            }
-        }
-        if open && !failed {
-            // What ran of it is undone, even if every answer had come.
-            fault.put(&mut reply, Severity::Error);
-            failed = true;
-        }
-        self.undo(owed, Cause::Loss);
-        self.flow.refusing = failed;
-        self.enter(Phase::Idle);
-        self.tell(cx, &reply)
-    }
-
-    /// Nothing is under way any more on either side, but what the client is still sending.
-    fn reset_flow(&mut self) {
-        self.flow.status = Status::Idle;
-        self.flow.receiving = 0;
-        self.flow.swallowing = false;
-        self.flow.copying = false;
-        self.flow.tainted = false;
-        self.flow.dropping = true;
-        self.flow.cancelled = false;
-        self.flow.changes.clear();
-    }
-
     /// Ends the session: tells the client why, cancels what runs, gives back what is clean.
     pub async fn finish(mut self, end: End) -> End {
         let mut reply = Vec::new();
@@ -225,7 +151,7 @@ impl Session {
         {
             fault.put(&mut reply, Severity::Fatal);
         }
-        if !reply.is_empty() {
+        if !reply.is_empty() || matches!(end, End::Dismissed(_)) {
             let sent = std::future::poll_fn(|cx| {
                 let bytes = std::mem::take(&mut reply);
                 if !bytes.is_empty() && self.client.send(cx, &bytes).is_err() {

@@ -7,10 +7,12 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
+    fault::Fault,
     names::Former,
     shape::{Purpose, Shaping},
 };
 use crate::backend::{Prepared, Statement, StatementId};
+use crate::sql::Stake;
 
 /// Which message is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub enum Role {
     /// Our Parse of the session's unnamed statement, by its number. Its error is the client's
     /// Bind's.
     SuppliesUnnamed(u32),
+    /// Ours, to fail: the error of ours that stands in its place is the client's.
+    Refuses(Box<Fault>),
     /// Ours, a part of making the connection fit. Its error ends the request.
     Guards,
     /// Ours, with nothing to note: its answer is swallowed.
@@ -87,7 +91,11 @@ impl Role {
             | Self::Changes(_)
             | Self::Stale(_) => true,
             Self::Shapes(shaping) => shaping.asked,
-            Self::Supplies(_) | Self::SuppliesUnnamed(_) | Self::Guards | Self::Ours => false,
+            Self::Supplies(_)
+            | Self::SuppliesUnnamed(_)
+            | Self::Refuses(_)
+            | Self::Guards
+            | Self::Ours => false,
         }
     }
 
@@ -103,7 +111,12 @@ impl Role {
             | Self::Shapes(_)
             | Self::Supplies(_)
             | Self::SuppliesUnnamed(_) => true,
-            Self::Client | Self::Named(_) | Self::Stale(_) | Self::Guards | Self::Ours => false,
+            Self::Client
+            | Self::Named(_)
+            | Self::Stale(_)
+            | Self::Refuses(_)
+            | Self::Guards
+            | Self::Ours => false,
         }
     }
 
@@ -124,7 +137,12 @@ impl Role {
                 Forgets::All => !name.is_empty(),
             },
             Self::Shapes(shaping) => Some(shaping.statement.id) == statement,
-            Self::Client | Self::Named(_) | Self::Stale(_) | Self::Guards | Self::Ours => false,
+            Self::Client
+            | Self::Named(_)
+            | Self::Stale(_)
+            | Self::Refuses(_)
+            | Self::Guards
+            | Self::Ours => false,
         }
     }
 }
@@ -210,6 +228,8 @@ pub struct Owed {
     /// How many ends of a COPY the client has sent behind it before the backend began one. Of a
     /// Sync: it was sent before such an end.
     pub ends: u32,
+    /// What is in doubt should it never be answered. Of a Sync: of all that it ends.
+    pub stake: Stake,
 }
 
 impl Owed {
@@ -218,6 +238,7 @@ impl Owed {
             reply,
             role,
             ends: 0,
+            stake: Stake::NONE,
         }
     }
 
@@ -239,6 +260,7 @@ impl Owed {
             | Role::Changes(_)
             | Role::Supplies(_)
             | Role::SuppliesUnnamed(_)
+            | Role::Refuses(_)
             | Role::Guards
             | Role::Ours => Wording::Plain,
         }
@@ -259,6 +281,7 @@ impl Owed {
             | Role::Stale(_)
             | Role::Supplies(_)
             | Role::SuppliesUnnamed(_)
+            | Role::Refuses(_)
             | Role::Guards
             | Role::Ours => false,
         }
@@ -290,6 +313,8 @@ pub struct Ledger {
     ran: bool,
     /// How many of those owed decide about names.
     naming: u32,
+    /// What the texts of the batch that goes on have at stake.
+    stake: Stake,
 }
 
 impl Ledger {
@@ -306,13 +331,33 @@ impl Ledger {
         self.open = !reply.ends_ready();
         self.ran = self.open && (self.ran || reply == Reply::Execute && role.is_client());
         self.naming += u32::from(role.names());
-        self.owed.push_back(Owed::new(reply, role));
+        let mut owed = Owed::new(reply, role);
+        if reply.runs() {
+            owed.stake = self.stake;
+        }
+        if reply.ends_ready() {
+            self.stake = Stake::NONE;
+        }
+        self.owed.push_back(owed);
         true
     }
 
+    /// Notes what the text of the next message, or of a portal to be run, has at stake.
+    #[inline]
+    pub fn stake(&mut self, stake: Stake) {
+        self.stake = self.stake.and(stake);
+    }
+
+    /// What the batch that goes on has at stake.
+    pub fn at_stake(&self) -> Stake {
+        self.stake
+    }
+
     /// The front message has more to say: it is owed its ReadyForQuery.
-    pub fn owe_front(&mut self, reply: Reply) {
-        self.owed.push_front(Owed::new(reply, Role::Client));
+    pub fn owe_front(&mut self, reply: Reply, stake: Stake) {
+        let mut owed = Owed::new(reply, Role::Client);
+        owed.stake = stake;
+        self.owed.push_front(owed);
     }
 
     /// Whether what is sent now is skipped by the backend.
@@ -366,6 +411,7 @@ impl Ledger {
             | Role::Stale(_)
             | Role::Supplies(_)
             | Role::SuppliesUnnamed(_)
+            | Role::Refuses(_)
             | Role::Guards
             | Role::Ours => None,
         })
@@ -419,13 +465,20 @@ impl Ledger {
     /// the next Sync, which stays owed. A message that ends with ReadyForQuery, failing itself,
     /// makes the backend skip nothing: it stays owed and nothing is taken.
     pub fn fail(&mut self) -> Vec<Owed> {
-        match self.owed.front() {
+        match self.owed.front_mut() {
             None => return Vec::new(),
-            Some(front) if front.reply.ends_ready() => return Vec::new(),
+            Some(front) if front.reply.ends_ready() => {
+                front.stake = Stake::NONE;
+                return Vec::new();
+            }
             Some(_) => {}
         }
         let sync = self.owed.iter().position(|owed| owed.reply == Reply::Sync);
         self.skipping = sync.is_none();
+        match sync.and_then(|at| self.owed.get_mut(at)) {
+            Some(sync) => sync.stake = Stake::NONE,
+            None => self.stake = Stake::NONE,
+        }
         let end = sync.unwrap_or(self.owed.len());
         let taken: Vec<Owed> = self.owed.drain(..end).collect();
         self.naming = count(&self.owed);
@@ -468,6 +521,7 @@ impl Ledger {
         self.open = false;
         self.ran = false;
         self.naming = 0;
+        self.stake = Stake::NONE;
         self.owed.drain(..).collect()
     }
 }

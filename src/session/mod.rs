@@ -8,14 +8,17 @@ mod adopt;
 mod cancel;
 mod converse;
 mod extended;
+mod failed;
 mod fault;
 mod forward;
 mod handle;
 mod leave;
 mod ledger;
+mod lost;
 mod names;
 mod pin;
 mod prepared;
+mod refuse;
 mod relay;
 mod request;
 mod reset;
@@ -129,6 +132,8 @@ struct Flow {
     status: Status,
     /// A COPY from the client is under way, and the client has not ended it.
     copying: bool,
+    /// The transaction that was lost with its backend, until the client ends it.
+    failed: Option<Box<failed::Failed>>,
     /// An error of ours was sent: the client's messages are dropped up to its Sync.
     refusing: bool,
     /// What is held is to be looked at again.

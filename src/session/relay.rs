@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     End, Io, Keep, Phase, Session,
+    failed::ENDED,
     ledger::{Effect, Owed, Reply, Role, Wording},
     names, pin,
     prepared::PREFIX,
@@ -20,6 +21,8 @@ use crate::protocol::{
     frame::{self, HEADER, Header},
     notice::{self, Severity},
 };
+use crate::sql::Stake;
+use crate::telemetry::events;
 
 /// Of the frames that are looked at in whole, none is longer; a longer error goes on unread.
 const GATHER: usize = net::READ / 2;
@@ -316,7 +319,7 @@ impl Session {
             return self.by_front();
         };
         if owed.reply == Reply::Query {
-            self.ledger.owe_front(Reply::Query);
+            self.ledger.owe_front(Reply::Query, owed.stake);
         }
         // A connection of one's own goes back to the start-up that it was dialled with.
         let own = self.flow.keep == Keep::Pinned(pin::Reason::Startup);
@@ -361,6 +364,12 @@ impl Session {
             ));
         }
         if notice::is_fatal(body) {
+            let code = notice::sqlstate(body);
+            let is_direct =
+                self.flow.keep != Keep::No || code == Some(SqlState::PROTOCOL_VIOLATION);
+            if is_direct && seen.len() == header.len {
+                return Err(Break::End(self.dismissed(seen, body, splice)));
+            }
             let said = notice::message(body).unwrap_or(b"it ended the connection");
             return Err(Break::Lost(String::from_utf8_lossy(said).into_owned()));
         }
@@ -370,6 +379,12 @@ impl Session {
         if matches!(front.role, Role::Guards) {
             return Err(Break::Guard(body.to_owned()));
         }
+        if let Role::Refuses(fault) = &front.role {
+            fault.put(splice.insert(), Severity::Error);
+            let skipped = self.ledger.fail();
+            self.undo(skipped, Cause::Failure);
+            return Ok(Step::Replaced);
+        }
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.
         self.flow.copying = false;
@@ -378,7 +393,7 @@ impl Session {
         if front.reply == Reply::Query && matches!(front.role, Role::Changes(_)) {
             let failed = self.ledger.settle();
             self.undo(failed.into_iter().collect(), Cause::Failure);
-            self.ledger.owe_front(Reply::Query);
+            self.ledger.owe_front(Reply::Query, Stake::NONE);
         }
         let skipped = self.ledger.fail();
         self.undo(skipped, Cause::Failure);
@@ -401,6 +416,17 @@ impl Session {
             Wording::Named(name) => Ok(self.rename(header, seen, Some(&name), splice)),
             Wording::Stale(_) | Wording::Plain => Ok(self.rename(header, seen, None, splice)),
         }
+    }
+
+    /// The backend ends the client's session, as it would without us: what was lost is the
+    /// session's own, or the client broke the protocol.
+    fn dismissed(&mut self, seen: &[u8], body: &[u8], splice: &mut Splice<'_>) -> End {
+        splice.pass(seen.len());
+        let said = String::from_utf8_lossy(notice::message(body).unwrap_or_default()).into_owned();
+        if let Some(lease) = self.lease.take() {
+            events::connection_lost(&self.pool.key().backend, lease.pid, &said);
+        }
+        End::Dismissed(said)
     }
 
     /// None of these will have been done: what they promised is taken back.
@@ -447,6 +473,7 @@ impl Session {
                 | Role::Named(_)
                 | Role::Shapes(_)
                 | Role::Stale(_)
+                | Role::Refuses(_)
                 | Role::Guards
                 | Role::Ours => {}
             }
@@ -503,6 +530,16 @@ impl Session {
         }
         match self.ledger.front() {
             Some(owed) if !owed.role.is_client() => Step::Swallow,
+            // The end of a transaction that was lost: the client has had one.
+            Some(Owed {
+                role: Role::Changes(change),
+                ..
+            }) if change.tag == Some(ENDED)
+                && notice::sqlstate(backend::body(seen))
+                    == Some(SqlState::NO_ACTIVE_TRANSACTION) =>
+            {
+                Step::Swallow
+            }
             Some(_) | None => self.rename(header, seen, None, splice),
         }
     }

@@ -74,6 +74,10 @@ impl Session {
         if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
+        self.ledger.stake(sql::Stake {
+            writes: true,
+            ..sql::Stake::NONE
+        });
         self.ledger.owe(Reply::FunctionCall, Role::Client);
         Step::Pass
     }
@@ -143,6 +147,7 @@ impl Session {
     /// Heeds what the text does to the session.
     #[inline]
     pub(super) fn touch(&mut self, reading: &Reading) {
+        self.ledger.stake(reading.stake);
         if reading.touches.is_empty() {
             return;
         }

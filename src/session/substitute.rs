@@ -41,7 +41,7 @@ impl Substitute {
         }
     }
 
-    fn itself(effect: Effect) -> Self {
+    pub(super) fn itself(effect: Effect) -> Self {
         let forgets = match effect.deallocates() {
             true => Forgets::All,
             false => Forgets::Nothing,
@@ -185,7 +185,7 @@ impl Session {
 
 /// Of several statements none is replaced: what they take from the connection is noted, and made
 /// anew before the next request. DISCARD ALL is not among them, it fails beside others.
-fn several(reading: &Reading, text: &[u8]) -> Option<Substitute> {
+pub(super) fn several(reading: &Reading, text: &[u8]) -> Option<Substitute> {
     if !reading
         .touches
         .any(sql::Touches::SETTING.and(sql::Touches::DEALLOCATE))

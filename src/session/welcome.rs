@@ -327,7 +327,7 @@ fn lost(pool: &Pool, error: &std::io::Error) -> End {
         database: super::fault::database(pool),
         backend: pool.key().backend.clone(),
         why: error.to_string(),
-        pinned: false,
+        loss: super::fault::Loss::Undone,
     }
     .into()
 }
