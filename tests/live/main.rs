@@ -19,6 +19,7 @@ mod ending;
 mod isolation;
 mod limits;
 mod login;
+mod lost;
 mod outage;
 mod pool;
 mod protocol;
