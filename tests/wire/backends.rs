@@ -166,7 +166,7 @@ fn what_is_not_the_protocol_ends_that_connection_and_nothing_more_fact_44() {
         let mut other = Wire::client(served.port(), "app");
         let mut client = Wire::client(served.port(), "app");
         let said = client.query("attack");
-        assert!(said.ends_with("E ERROR 08006, Z I"), "{what}: {said}");
+        assert!(said.ends_with("E ERROR 08007, Z I"), "{what}: {said}");
         assert_eq!(client.query("x"), "C DONE, Z I", "{what}");
         assert_eq!(other.query("x"), "C DONE, Z I", "{what}");
         assert_eq!(backend.connections(), 2, "{what}");
@@ -223,7 +223,7 @@ fn a_good_bye_is_heard_even_when_the_backend_is_lost_before_its_answer() {
     client
         .send(&[query("attack"), message(b'X', b"")].concat())
         .unwrap();
-    assert_eq!(client.answer_to(b'X'), "E ERROR 08006, Z I, end");
+    assert_eq!(client.answer_to(b'X'), "E ERROR 08007, Z I, end");
 }
 
 #[test]
