@@ -6,7 +6,6 @@ use super::{
     End, Fault, Io, Phase, PoolMode, Session, ledger::Reply, refuse::begins, splice::Splice,
 };
 use crate::protocol::{
-    backend,
     frame::{self, Header},
     frontend::Kind,
 };
@@ -264,9 +263,7 @@ impl Session {
 
     fn sync(&mut self, cx: &mut Context<'_>) -> Result<Step, End> {
         if self.lease.is_none() {
-            let mut reply = Vec::new();
-            backend::put_ready(&mut reply, backend::Status::Idle);
-            self.tell(cx, &reply)?;
+            self.tell_ready(cx, Vec::new())?;
             return Ok(Step::Drop);
         }
         // The server reads over a Sync in the middle of a COPY's data.

@@ -123,6 +123,9 @@ impl Session {
         self.rest_without_lease();
         let told = !reply.is_empty();
         self.tell(cx, &reply)?;
+        if !failed {
+            self.leave_if_wished()?;
+        }
         Ok(told)
     }
 

@@ -45,7 +45,8 @@ impl Session {
         fault.put(&mut reply, Severity::Error);
         match kind {
             Kind::Query | Kind::FunctionCall | Kind::Sync => {
-                backend::put_ready(&mut reply, self.flow.status);
+                self.tell_ready(cx, reply)?;
+                return Ok(Step::Drop);
             }
             Kind::Parse
             | Kind::Bind
@@ -75,11 +76,20 @@ impl Session {
         }
         if kind == Kind::Sync {
             self.flow.refusing = false;
-            let mut reply = Vec::new();
-            backend::put_ready(&mut reply, self.flow.status);
-            self.tell(cx, &reply)?;
+            self.tell_ready(cx, Vec::new())?;
         }
         Ok(Step::Drop)
+    }
+
+    /// Ends the answer to a request for which there was no connection.
+    pub(super) fn tell_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reply: Vec<u8>,
+    ) -> Result<(), End> {
+        backend::put_ready(&mut reply, self.flow.status);
+        self.tell(cx, &reply)?;
+        self.leave_if_wished()
     }
 
     /// In statement pooling no message opens a transaction.

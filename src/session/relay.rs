@@ -273,11 +273,15 @@ impl Session {
     }
 
     fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        let unknown = || Break::Lost("it reported an unknown transaction status".to_owned());
+        if header.len != HEADER + 1 {
+            // Nor is the end of a longer one waited for.
+            return Err(unknown());
+        }
         if seen.len() < header.len {
             return Ok(Step::Gather);
         }
-        let status = Status::of(backend::body(seen))
-            .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
+        let status = Status::of(backend::body(seen)).ok_or_else(unknown)?;
         self.flow.status = status;
         match self.ledger.settle() {
             Some(owed) if owed.reply.ends_ready() && owed.role.is_client() => Ok(Step::Pass),
@@ -305,7 +309,12 @@ impl Session {
             };
         }
         if seen.len() < header.len {
-            return Ok(Step::Gather);
+            return match header.len <= GATHER {
+                true => Ok(Step::Gather),
+                false => Err(Break::Lost(
+                    "it sent a command's tag without end".to_owned(),
+                )),
+            };
         }
         self.change(splice)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     stage::Stage,
-    wire::{Wire, again, cancel, error, parse, query, said, sync, unnamed},
+    wire::{Frame, Wire, again, cancel, error, parse, query, said, sync, unnamed},
 };
 
 #[test]
@@ -84,7 +84,7 @@ fn no_more_than_max_waiting_wait() {
     let refused = late.failure("select 1");
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(refused.code(), "53300");
-    assert!(refused.message().contains("max_waiting"), "{refused}");
+    names_the_limit(&stage, &refused, "max_waiting");
     holder.run("commit");
     for wire in &mut waiting {
         assert_eq!(said(&wire.until_ready())[1], "row waited");
@@ -182,11 +182,7 @@ fn a_query_that_runs_too_long_is_cancelled() {
         ("57014".into(), "ERROR".into())
     );
     // Nobody cancelled it: the message has to say who did.
-    let said = refused.message();
-    assert!(
-        said.starts_with("ambassador:") && said.contains("query_timeout"),
-        "{said}"
-    );
+    names_the_limit(&stage, &refused, "query_timeout");
     assert_eq!(wire.value("select 1"), "1");
 }
 
@@ -202,6 +198,7 @@ fn a_transaction_that_idles_too_long_is_ended() {
         (error(&ended).code(), error(&ended).field(b'S')),
         ("25P03".into(), "FATAL".into())
     );
+    names_the_limit(&stage, error(&ended), "idle_in_transaction_timeout");
     other.run("begin; select pg_sleep(0.6); commit");
 }
 
@@ -215,6 +212,19 @@ fn a_client_that_idles_too_long_is_sent_away() {
         (error(&ended).code(), error(&ended).field(b'S')),
         ("57P05".into(), "FATAL".into())
     );
+    names_the_limit(&stage, error(&ended), "client_idle_timeout");
+}
+
+/// Whose limit it is, which, and what to do.
+#[track_caller]
+fn names_the_limit(stage: &Stage, told: &Frame, limit: &str) {
+    let text = told.message();
+    assert!(text.starts_with("ambassador: database \""), "{text}");
+    assert!(
+        text.contains(&stage.database) && text.contains(limit),
+        "{text}"
+    );
+    assert!(!told.field(b'H').is_empty(), "{text}: no hint");
 }
 
 #[test]
@@ -286,4 +296,52 @@ fn statement_pooling_refuses_transactions_and_goes_on() {
         said(&wire.ask(&[unnamed("select 2", &[]), sync()]))[2],
         "row 2"
     );
+}
+
+#[test]
+fn statement_pooling_refuses_a_transaction_amid_a_pipeline_in_its_place() {
+    let stage = Stage::new(&["--pool-size", "1", "--pool-mode", "statement"]);
+    stage.directly("create table t (a int)");
+    let insert = "insert into t values (1)";
+    let mut wire = stage.client();
+    let count = |wire: &mut Wire| wire.value("select count(*) from t");
+    // What the batch has done is undone, and what follows up to the Sync is skipped.
+    let frames = wire.ask(&[
+        unnamed(insert, &[]),
+        parse("b", "begin"),
+        again("b", &[]),
+        parse("s", "select 'skipped'"),
+        sync(),
+    ]);
+    assert_eq!(said(&frames)[..3], ["parsed", "bound", "INSERT 0 1"]);
+    let refused = error(&frames);
+    assert_eq!(
+        (refused.code(), refused.field(b'S')),
+        ("0A000".into(), "ERROR".into())
+    );
+    assert!(refused.message().contains(&stage.database), "{refused}");
+    assert!(!refused.field(b'H').is_empty());
+    assert_eq!(said(&frames)[4..], ["ready I"]);
+    assert_eq!(count(&mut wire), "0");
+    for name in ["b", "s"] {
+        let frames = wire.ask(&[again(name, &[]), sync()]);
+        assert_eq!(error(&frames).code(), "26000");
+    }
+    // A Query ends the batch that it stands in.
+    let frames = wire.ask(&[unnamed(insert, &[]), query("begin")]);
+    assert_eq!(error(&frames).code(), "0A000");
+    assert_eq!(said(&frames).last().unwrap(), "ready I");
+    assert_eq!(count(&mut wire), "0");
+    // Among requests that are each for themselves, it is one of them.
+    wire.send(&[query(insert), query("select 1; begin"), query("select 2")].concat());
+    assert_eq!(said(&wire.until_ready())[0], "INSERT 0 1");
+    let frames = wire.until_ready();
+    assert_eq!((error(&frames).code(), frames.len()), ("0A000".into(), 2));
+    assert_eq!(said(&wire.until_ready())[1], "row 2");
+    assert_eq!(count(&mut wire), "1");
+    // What is skipped is not refused.
+    let frames = wire.ask(&[unnamed("select 1/0", &[]), unnamed("begin", &[]), sync()]);
+    assert_eq!(error(&frames).code(), "22012");
+    assert_eq!(said(&frames).last().unwrap(), "ready I");
+    assert_eq!(count(&mut wire), "1");
 }

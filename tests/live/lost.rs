@@ -476,3 +476,28 @@ fn fact_38_what_is_no_part_of_a_copy_ends_it_as_it_does_directly() {
         assert_eq!(other.value("select count(*) from t"), "0");
     }
 }
+
+#[test]
+fn a_drain_waits_for_the_end_of_a_transaction_that_was_lost() {
+    let mut stage = Stage::new(&["--set", "shutdown.grace=0s"]);
+    let mut wire = bereft(&stage);
+    stage.served.signal("TERM");
+    eventually("nobody gets in", || {
+        Wire::login(stage.port(), &stage.database, &[]).is_err()
+    });
+    assert_eq!(code(&wire.query("select 1")), "25P02");
+    assert_eq!(said(&wire.query("rollback")), ["ROLLBACK", "ready I"]);
+    let ended = wire.until_closed();
+    assert_eq!(
+        (code(&ended), error(&ended).field(b'S')),
+        ("57P01".into(), "FATAL".into())
+    );
+    assert!(stage.served.ended_within(crate::stage::PATIENCE).success());
+}
+
+#[test]
+fn a_transaction_that_was_lost_does_not_idle_longer_than_any_other() {
+    let stage = Stage::with(1, &["idle_in_transaction_timeout=300ms"]);
+    let mut wire = bereft(&stage);
+    assert_eq!(code(&wire.until_closed()), "25P03");
+}
