@@ -63,6 +63,38 @@ impl Kind {
             _ => Self::Unknown,
         }
     }
+
+    /// Whether a message of this kind may be longer than [`LONG`]. What is longer and of another
+    /// kind is no message: libpq draws the same line, for fewer kinds.
+    pub fn may_be_long(self) -> bool {
+        match self {
+            Self::CopyData
+            | Self::DataRow
+            | Self::ErrorResponse
+            | Self::FunctionCallResponse
+            | Self::NoticeResponse
+            | Self::NotificationResponse
+            | Self::ParameterDescription
+            | Self::ParameterStatus
+            | Self::RowDescription => true,
+            Self::Authentication
+            | Self::BackendKeyData
+            | Self::BindComplete
+            | Self::CloseComplete
+            | Self::CommandComplete
+            | Self::CopyBothResponse
+            | Self::CopyDone
+            | Self::CopyInResponse
+            | Self::CopyOutResponse
+            | Self::EmptyQueryResponse
+            | Self::NegotiateProtocolVersion
+            | Self::NoData
+            | Self::ParseComplete
+            | Self::PortalSuspended
+            | Self::ReadyForQuery
+            | Self::Unknown => false,
+        }
+    }
 }
 
 /// What counts of a RowDescription's body when the server asks whether a statement still returns
@@ -86,6 +118,8 @@ pub fn row_shape(body: &[u8]) -> Option<Box<[u8]>> {
 pub fn put_parameter_description(out: &mut Vec<u8>, body: &[u8]) {
     write(out, b't', |out| out.extend_from_slice(body));
 }
+/// Bytes of a frame; what is longer holds data, names or texts.
+pub const LONG: usize = 30_000;
 
 /// Where a ReadyForQuery says the backend is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

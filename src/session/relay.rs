@@ -138,11 +138,14 @@ impl Session {
                 self.flow.receiving -= len;
                 continue;
             }
-            let header = frame::peek(rest)
-                .map_err(|_| Break::Lost("it sent a frame of an impossible length".to_owned()))?;
+            let impossible = || Break::Lost("it sent a frame of an impossible length".to_owned());
+            let header = frame::peek(rest).map_err(|_| impossible())?;
             let Some(header) = header else {
                 return Ok(());
             };
+            if header.len > backend::LONG && !Kind::of(header.tag).may_be_long() {
+                return Err(impossible());
+            }
             let seen = rest.get(..header.len).unwrap_or(rest);
             let step = self.reply(header, seen, splice)?;
             match step {
@@ -273,15 +276,11 @@ impl Session {
     }
 
     fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
-        let unknown = || Break::Lost("it reported an unknown transaction status".to_owned());
-        if header.len != HEADER + 1 {
-            // Nor is the end of a longer one waited for.
-            return Err(unknown());
-        }
         if seen.len() < header.len {
             return Ok(Step::Gather);
         }
-        let status = Status::of(backend::body(seen)).ok_or_else(unknown)?;
+        let status = Status::of(backend::body(seen))
+            .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
         self.flow.status = status;
         match self.ledger.settle() {
             Some(owed) if owed.reply.ends_ready() && owed.role.is_client() => Ok(Step::Pass),
@@ -309,12 +308,7 @@ impl Session {
             };
         }
         if seen.len() < header.len {
-            return match header.len <= GATHER {
-                true => Ok(Step::Gather),
-                false => Err(Break::Lost(
-                    "it sent a command's tag without end".to_owned(),
-                )),
-            };
+            return Ok(Step::Gather);
         }
         self.change(splice)
     }

@@ -8,6 +8,7 @@
 
 mod backends;
 mod clients;
+mod losses;
 mod peers;
 #[path = "../support/mod.rs"]
 mod support;
