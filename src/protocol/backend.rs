@@ -97,6 +97,9 @@ impl Kind {
     }
 }
 
+/// Bytes of a frame; what is longer holds data, names or texts.
+pub const LONG: usize = 30_000;
+
 /// What counts of a RowDescription's body when the server asks whether a statement still returns
 /// the same: names and types, but not which table they are from. `None`: it is none.
 pub fn row_shape(body: &[u8]) -> Option<Box<[u8]>> {
@@ -118,8 +121,6 @@ pub fn row_shape(body: &[u8]) -> Option<Box<[u8]>> {
 pub fn put_parameter_description(out: &mut Vec<u8>, body: &[u8]) {
     write(out, b't', |out| out.extend_from_slice(body));
 }
-/// Bytes of a frame; what is longer holds data, names or texts.
-pub const LONG: usize = 30_000;
 
 /// Where a ReadyForQuery says the backend is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -211,8 +212,6 @@ pub const BIND_COMPLETE: &[u8] = &[b'2', 0, 0, 0, 4];
 pub const CLOSE_COMPLETE: &[u8] = &[b'3', 0, 0, 0, 4];
 /// A NoData, whole.
 pub const NO_DATA: &[u8] = &[b'n', 0, 0, 0, 4];
-/// A ParameterDescription without a parameter, whole.
-pub const NO_PARAMETERS: &[u8] = &[b't', 0, 0, 0, 6, 0, 0];
 /// An EmptyQueryResponse, whole.
 pub const EMPTY_QUERY_RESPONSE: &[u8] = &[b'I', 0, 0, 0, 4];
 

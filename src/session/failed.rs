@@ -264,7 +264,7 @@ impl Session {
             return Answer::Refused(self.refusal());
         }
         if seen.get(HEADER) == Some(&b'S') {
-            reply.extend_from_slice(backend::NO_PARAMETERS);
+            backend::put_parameter_description(reply, &[0, 0]);
         }
         reply.extend_from_slice(backend::NO_DATA);
         Answer::Given

@@ -124,6 +124,19 @@ fn who_says_commit_not_knowing_of_the_loss_is_not_told_that_it_went_well() {
 }
 
 #[test]
+fn who_knows_that_the_transaction_failed_is_not_told_of_the_loss() {
+    let stage = Stage::with_pool_of(1);
+    for end in ["commit", "rollback"] {
+        let mut wire = stage.client();
+        wire.run("begin");
+        wire.failure("select 1/0");
+        kill(&stage);
+        assert_eq!(code(&wire.query("select 1")), "25P02");
+        assert_eq!(said(&wire.query(end)), ["ROLLBACK", "ready I"]);
+    }
+}
+
+#[test]
 fn a_failed_transaction_without_a_connection_answers_as_the_server_does() {
     let stage = Stage::with_pool_of(1);
     let conversations: Vec<Vec<Vec<u8>>> = vec![
