@@ -47,8 +47,14 @@ pub enum Fault {
         "ambassador: database \"{database}\": transactions are not supported in statement pooling"
     )]
     StatementMode { database: String },
-    #[error("ambassador: a message of {len} bytes is longer than {limit} (max_message_size)")]
-    MessageTooLarge { len: usize, limit: u64 },
+    #[error(
+        "ambassador: database \"{database}\": a message of {len} bytes is longer than {limit} (max_message_size)"
+    )]
+    MessageTooLarge {
+        database: String,
+        len: usize,
+        limit: u64,
+    },
     #[error("ambassador: invalid frontend message")]
     Protocol,
     #[error("canceling statement due to user request")]

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::{
-    End, Fault, Io, Phase, PoolMode, Session, ledger::Reply, refuse::begins, splice::Splice,
+    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins, splice::Splice,
 };
 use crate::protocol::{
     frame::{self, Header},
@@ -191,7 +191,13 @@ impl Session {
         let limit = self.settings.max_message_size;
         if limit > 0 && header.len as u64 > limit + 1 {
             let len = header.len;
-            return Err(Fault::MessageTooLarge { len, limit }.into());
+            let database = fault::database(&self.pool);
+            return Err(Fault::MessageTooLarge {
+                database,
+                len,
+                limit,
+            }
+            .into());
         }
         Ok(())
     }

@@ -274,6 +274,7 @@ fn a_message_beyond_max_message_size_ends_its_session() {
         (error(&ended).code(), error(&ended).field(b'S')),
         ("54000".into(), "FATAL".into())
     );
+    names_the_limit(&stage, error(&ended), "max_message_size");
     assert_eq!(other.value("select 1"), "1");
 }
 

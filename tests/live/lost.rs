@@ -362,6 +362,16 @@ fn a_copy_that_loses_its_backend_ends_with_an_error() {
         let frames = wire.until_ready();
         assert_eq!((&*code(&frames), &*last(&frames)), ("08006", status));
         wire.query("rollback");
+        // In the extended protocol the rest is read over up to the Sync behind the data.
+        wire.run(begin);
+        wire.send(&[unnamed("copy t from stdin", &[]), flush()].concat());
+        wire.until(b'G');
+        kill(&stage);
+        assert_eq!(code(&wire.until(b'E')), "08006");
+        let frames = wire.ask(&[copy_data("3\n"), copy_done(), sync()]);
+        assert_eq!(said(&frames), [status]);
+        wire.query("rollback");
+        assert_eq!(wire.value("select count(*) from t"), "100");
     }
 }
 

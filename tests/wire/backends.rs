@@ -40,7 +40,7 @@ fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
 }
 
 #[test]
-fn notices_settings_and_long_messages_may_come_during_the_login_fact_14() {
+fn fact_14_notices_settings_and_long_messages_may_come_during_the_login() {
     let backend = Backend::start(|wire, _| {
         let mut before = report(b'N', "WARNING", "01000");
         before.extend(message(
@@ -56,7 +56,7 @@ fn notices_settings_and_long_messages_may_come_during_the_login_fact_14() {
 }
 
 #[test]
-fn a_backend_that_starts_up_or_is_full_is_asked_again_fact_14() {
+fn fact_14_a_backend_that_starts_up_or_is_full_is_asked_again() {
     for code in ["57P03", "53300"] {
         let backend = Backend::start(move |wire, number| {
             if number < 3 {
@@ -72,7 +72,7 @@ fn a_backend_that_starts_up_or_is_full_is_asked_again_fact_14() {
 }
 
 #[test]
-fn a_login_that_ends_with_an_unknown_status_is_none_fact_44() {
+fn fact_44_a_login_that_ends_with_an_unknown_status_is_none() {
     let backend = Backend::start(|wire, number| {
         if number == 1 {
             let ok = message(b'R', &[0; 4]);
@@ -87,7 +87,7 @@ fn a_login_that_ends_with_an_unknown_status_is_none_fact_44() {
 }
 
 #[test]
-fn an_idle_connection_that_speaks_or_ends_is_gone_at_once_fact_40() {
+fn fact_40_an_idle_connection_that_speaks_or_ends_is_gone_at_once() {
     let endings = [
         report(b'E', "FATAL", "57P01"),
         message(b'A', b"\0\0\0\x01channel\0payload\0"),
@@ -121,7 +121,7 @@ fn an_idle_connection_that_speaks_or_ends_is_gone_at_once_fact_40() {
 }
 
 #[test]
-fn nothing_follows_half_a_message_fact_41() {
+fn fact_41_nothing_follows_half_a_message() {
     let half = message(b'D', &[b'x'; 200])[..100].to_vec();
     let backend = hostile(half.clone(), true);
     let served = backend.served(ONE);
@@ -131,7 +131,7 @@ fn nothing_follows_half_a_message_fact_41() {
 }
 
 #[test]
-fn nothing_follows_half_a_message_when_the_ambassador_ends_either_fact_41() {
+fn fact_41_nothing_follows_half_a_message_when_the_ambassador_ends_either() {
     let half = message(b'D', &[b'x'; 200])[..100].to_vec();
     let backend = hostile(half.clone(), false);
     let served = backend.served(&["--pool-size", "1", "--set", "shutdown.drain_timeout=\"0s\""]);
@@ -143,7 +143,7 @@ fn nothing_follows_half_a_message_when_the_ambassador_ends_either_fact_41() {
 }
 
 #[test]
-fn what_is_not_the_protocol_ends_that_connection_and_nothing_more_fact_44() {
+fn fact_44_what_is_not_the_protocol_ends_that_connection_and_nothing_more() {
     let cases = [
         (
             "an unknown status",
@@ -248,7 +248,7 @@ fn a_client_that_vanishes_has_its_query_cancelled_and_costs_no_connection_fact_4
 /// The backend does not read on before all of its answer is taken, and the client does not read
 /// before all of its requests are sent: only who reads while it writes gets through.
 #[test]
-fn peers_that_write_without_reading_do_not_block_each_other_fact_43() {
+fn fact_43_peers_that_write_without_reading_do_not_block_each_other() {
     const ANSWERS: usize = 64;
     let answer = [message(b'D', &[b'x'; 100_000]), done()].concat();
     let backend = Backend::start(move |wire, _| {
@@ -284,7 +284,7 @@ fn what_a_good_bye_follows_reaches_a_backend_that_is_slow_to_read_fact_46() {
 }
 
 #[test]
-fn a_slow_reader_is_waited_for_in_bounded_memory_fact_43() {
+fn fact_43_a_slow_reader_is_waited_for_in_bounded_memory() {
     let answer = [message(b'D', &[b'x'; 1_000_000]).repeat(100), done()].concat();
     let backend = hostile(answer, false);
     let served = backend.served(ONE);

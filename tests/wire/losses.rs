@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::peers::{Backend, Wire, done, message, query, report};
+use crate::peers::{Backend, Wire, done, message, parse, query, report, run};
 
 const ONE: &[&str] = &["--pool-size", "1"];
 
@@ -147,4 +147,82 @@ fn fact_14_a_backend_that_is_full_is_waited_for() {
     }
     assert_eq!(holds.query("commit"), "C DONE, Z I");
     assert_eq!(waits.answer(), "C DONE, Z I");
+}
+
+/// Answers message by message as a server does, and dies when it has sent so many.
+fn serve_until(wire: &mut Wire, mut left: usize) -> io::Result<()> {
+    let mut status = b'I';
+    loop {
+        let (tag, body) = wire.frame()?;
+        if tag == b'Q' && body.starts_with(b"begin") {
+            status = b'T';
+        } else if tag == b'Q' && body.starts_with(b"commit") {
+            status = b'I';
+        }
+        let ready = message(b'Z', &[status]);
+        let answers = match tag {
+            b'Q' => vec![message(b'C', b"DONE\0"), ready],
+            b'S' => vec![ready],
+            b'P' => vec![message(b'1', b"")],
+            b'B' => vec![message(b'2', b"")],
+            b'D' => vec![message(b't', &[0, 0]), message(b'n', b"")],
+            b'E' => vec![message(b'C', b"DONE\0")],
+            b'C' => vec![message(b'3', b"")],
+            _ => return Ok(()),
+        };
+        for answer in answers {
+            left = left.checked_sub(1).ok_or(ErrorKind::Other)?;
+            wire.send(&answer)?;
+        }
+    }
+}
+
+#[test]
+fn wherever_a_pipeline_is_cut_off_each_of_its_requests_is_answered_once() {
+    let sync = message(b'S', b"");
+    let requests = [
+        query("x"),
+        [parse("", "select"), run(""), sync.clone()].concat(),
+        query("begin"),
+        [parse("s", "insert"), run("s"), run("s"), sync.clone()].concat(),
+        query("x"),
+        query("commit"),
+        [run("s"), sync].concat(),
+    ];
+    let mut cut = 0;
+    loop {
+        let backend = Backend::start(move |wire, number| {
+            wire.welcome()?;
+            serve_until(wire, if number == 1 { cut } else { usize::MAX })
+        });
+        let served = backend.served(ONE);
+        let mut client = Wire::client(served.port(), "app");
+        client.send(&requests.concat()).unwrap();
+        let answers: Vec<_> = requests.iter().map(|_| client.answer()).collect();
+        let lost = answers.iter().position(|answer| answer.contains("E ERROR"));
+        let Some(lost) = lost else {
+            // All of it was answered.
+            assert!(cut > 20, "cut after {cut}");
+            return;
+        };
+        for (at, answer) in answers.iter().enumerate() {
+            let errors = answer.matches("E ERROR").count();
+            let told = format!("cut after {cut}, {at}: {answers:?}");
+            assert_eq!(errors, usize::from(at >= lost), "{told}");
+            // Behind a BEGIN that may have run, nothing is outside until the end is known.
+            let expected = match (at < lost, at) {
+                (true, 2..5) => "Z T",
+                (false, 2..) if lost < 6 => "Z E",
+                (true | false, _) => "Z I",
+            };
+            assert!(answer.ends_with(expected), "{told}");
+        }
+        let over = match answers[6].ends_with("Z E") {
+            true => "C ROLLBACK, Z I",
+            false => "C DONE, Z I",
+        };
+        assert_eq!(client.query("commit"), over, "cut after {cut}");
+        assert_eq!(client.query("x"), "C DONE, Z I", "cut after {cut}");
+        cut += 1;
+    }
 }
