@@ -2,8 +2,8 @@
 //!
 //! It is answered here, as the server answers in a failed transaction: what ends it does, and
 //! everything else is refused. To fail a transaction of a fresh connection instead, and let the
-//! server answer, would be nearer to it in what nobody does (a text that it cannot parse is
-//! refused for that there and for the failed transaction here), but a ROLLBACK would have to
+//! server answer, would be nearer to it in what nobody does (a text that it cannot parse, or
+//! a name that nobody has, is refused for that there and for the failed transaction here), but a ROLLBACK would have to
 //! wait for a connection, and would fail while there is none to be had: just when it is needed.
 
 use std::task::Context;
@@ -159,6 +159,7 @@ impl Session {
         splice: &mut Splice<'_>,
         reply: &mut Vec<u8>,
     ) -> Answer {
+        self.names.forget_unnamed();
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
         let reading = self.read(text);
         let judged = self.judge(&reading);
@@ -172,7 +173,6 @@ impl Session {
             }
             Text::Ends => {
                 backend::put_command_complete(reply, ENDED);
-                self.names.forget_unnamed();
                 self.end_failed();
                 backend::put_ready(reply, Status::Idle);
             }
@@ -197,7 +197,6 @@ impl Session {
             return Step::Wait;
         }
         self.flow.failed = None;
-        self.names.forget_unnamed();
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed = None;
         }

@@ -4,7 +4,7 @@
 //! answered once, with an error that says whether it may have taken effect. A transaction is
 //! gone with its backend, and the client has to end it: see [`super::failed`].
 
-use std::task::Context;
+use std::{rc::Rc, task::Context};
 
 use super::{
     End, Fault, Keep, Phase, Session,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::protocol::{
     SqlState,
-    backend::{Status, put_ready},
+    backend::{Status, put_parameter_status, put_ready},
     notice::{self, Severity},
 };
 use crate::sql::Stake;
@@ -85,6 +85,7 @@ impl Session {
         let (open, skipping) = (self.ledger.is_open(), self.ledger.is_skipping());
         let begun = self.ledger.at_stake();
         let mut inside = self.flow.status != Status::Idle;
+        let mut reverted = self.take_back_reports(inside);
         let owed = self.ledger.take_all();
         self.reset_flow();
         let mut reply = Vec::new();
@@ -105,6 +106,8 @@ impl Session {
             // What the client sends behind a BEGIN must not run without it.
             inside |= stake.opens;
             if end.is_some_and(|end| end.role.is_client()) {
+                // As the server does, whose settings a failure undoes.
+                reply.append(&mut reverted);
                 put_ready(&mut reply, outside_of(inside));
                 failed = false;
             }
@@ -122,11 +125,23 @@ impl Session {
         }
         self.rest_without_lease();
         let told = !reply.is_empty();
+        reply.append(&mut reverted);
         self.tell(cx, &reply)?;
         if !failed {
             self.leave_if_wished()?;
         }
         Ok(told)
+    }
+
+    /// What a transaction set for itself is undone with it: the reports that say so.
+    fn take_back_reports(&mut self, inside: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let reports = std::mem::take(&mut self.flow.reports);
+        for (name, former) in reports.iter().filter(|_| inside) {
+            put_parameter_status(&mut out, name, former);
+            Rc::make_mut(&mut self.identity.told).set(name, former);
+        }
+        out
     }
 
     /// Nothing is under way any more on either side, but what the client is still sending.

@@ -132,6 +132,8 @@ struct Flow {
     status: Status,
     /// A COPY from the client is under way, and the client has not ended it.
     copying: bool,
+    /// Settings whose report was told in this transaction, as they were told before.
+    reports: Parameters,
     /// The transaction that was lost with its backend, until the client ends it.
     failed: Option<Box<failed::Failed>>,
     /// An error of ours was sent: the client's messages are dropped up to its Sync.

@@ -16,7 +16,7 @@ use super::{
 use crate::backend::{SOMEBODYS, StatementId};
 use crate::net;
 use crate::protocol::{
-    SqlState,
+    Parameters, SqlState,
     backend::{self, Kind, Status},
     frame::{self, HEADER, Header},
     notice::{self, Severity},
@@ -560,8 +560,16 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.statuses.set(name, value);
         }
-        if self.identity.told.get(name) == Some(value) {
+        let former = self.identity.told.get(name);
+        if former == Some(value) {
             return Step::Swallow;
+        }
+        // What a transaction has set is undone should it be lost.
+        if self.flow.keep == Keep::No
+            && let Some(former) = former
+            && self.flow.reports.get(name).is_none()
+        {
+            self.flow.reports.set(name, former);
         }
         std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
         Step::Pass
@@ -611,6 +619,9 @@ impl Session {
         let Some(mut lease) = self.lease.take() else {
             return;
         };
+        if !self.flow.reports.is_empty() {
+            self.flow.reports = Parameters::default();
+        }
         if std::mem::take(&mut self.flow.tainted) {
             return;
         }

@@ -533,3 +533,37 @@ fn a_transaction_that_was_lost_does_not_idle_longer_than_any_other() {
     let mut wire = bereft(&stage);
     assert_eq!(code(&wire.until_closed()), "25P03");
 }
+
+#[test]
+fn fact_20_what_a_lost_transaction_had_set_for_itself_is_reported_to_be_undone() {
+    let stage = Stage::with_pool_of(1);
+    let talk = |wire: &mut Wire, fail: &dyn Fn(&mut Wire) -> Vec<Frame>| {
+        wire.run("begin");
+        let mut heard = said(&wire.query("set local timezone = 'Asia/Tokyo'"));
+        heard.extend(said(&wire.query("set local timezone = 'Asia/Baku'")));
+        let mut failed = fail(wire);
+        failed.retain(|frame| frame.tag != b'T' && frame.tag != b'E');
+        heard.extend(said(&failed));
+        heard.extend(said(&wire.query("rollback")));
+        heard.extend(said(&wire.query("show timezone")));
+        heard
+    };
+    let settings = [("TimeZone", "Europe/Berlin")];
+    let expected = talk(&mut stage.direct_with(&settings), &|wire| {
+        wire.query("select 1/0")
+    });
+    let lost = |wire: &mut Wire| {
+        kill(&stage);
+        wire.query("commit")
+    };
+    let running = |wire: &mut Wire| {
+        wire.send(&query("select pg_sleep(60)"));
+        kill_running(&stage, "pg_sleep");
+        wire.until_ready()
+    };
+    let seen = talk(&mut stage.client_with(&settings), &running);
+    alike(&seen, &expected);
+    // While nothing is under way it is reported at once, and the loss with the next request.
+    let seen = talk(&mut stage.client_with(&settings), &lost);
+    alike(&seen, &expected);
+}
