@@ -2,12 +2,14 @@
 
 use std::{
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    net::Shutdown,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -50,6 +52,25 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Whether the peer has closed the connection, as far as the system has told: also while
+    /// bytes lie unread before that end. Calls nothing and registers nothing.
+    pub fn has_closed(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match self {
+            Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    /// Ends both directions, while the socket is still ours.
+    pub fn shut_down(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
         }
     }
 

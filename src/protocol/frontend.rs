@@ -191,6 +191,11 @@ pub fn put_close_statement(out: &mut Vec<u8>, name: &[u8]) {
     });
 }
 
+/// Appends the end of a COPY that is to fail.
+pub fn put_copy_fail(out: &mut Vec<u8>, why: &[u8]) {
+    write(out, b'f', |out| put_cstr(out, why));
+}
+
 /// Appends an answer to an Authentication message.
 pub fn put_authentication(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     write(out, b'p', fill);

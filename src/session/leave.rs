@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::{End, Fault, Keep, Session, Signal, fault};
@@ -17,7 +17,11 @@ use crate::telemetry::events;
 #[derive(Default)]
 pub(super) struct Cancels {
     under_way: Cell<usize>,
+    /// One was given up: nobody knows whether it still comes.
+    given_up: Cell<bool>,
     kept: RefCell<Option<Lease>>,
+    /// Who waits for their end.
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Cancels {
@@ -25,9 +29,28 @@ impl Cancels {
         self.under_way.get() > 0
     }
 
+    /// Whether one may still hit the connection, however long that is waited for.
+    pub fn may_come(&self) -> bool {
+        self.given_up.get()
+    }
+
+    /// Waits until none is under way.
+    pub async fn ended(&self) {
+        std::future::poll_fn(|cx| {
+            if !self.is_under_way() {
+                return Poll::Ready(());
+            }
+            self.waiting.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Gives the connection back when the last cancel has ended.
     pub fn release_later(&self, lease: Lease) {
-        self.kept.replace(Some(lease));
+        if self.is_under_way() {
+            self.kept.replace(Some(lease));
+        }
     }
 
     fn send(self: &Rc<Self>, lease: &Lease) {
@@ -38,14 +61,25 @@ impl Cancels {
         tokio::task::spawn_local(async move {
             if let Err(error) = backend::cancel(&target, pid, &key).await {
                 events::cancel_failed(&target.address, pid, &error);
+                cancels.given_up.set(true);
             }
-            cancels.under_way.set(cancels.under_way.get() - 1);
-            if !cancels.is_under_way()
-                && let Some(lease) = cancels.kept.take()
-            {
-                lease.release();
-            }
+            cancels.end_one();
         });
+    }
+}
+
+impl Cancels {
+    fn end_one(&self) {
+        self.under_way.set(self.under_way.get() - 1);
+        if self.is_under_way() {
+            return;
+        }
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+        if let Some(lease) = self.kept.take().filter(|_| !self.may_come()) {
+            lease.release();
+        }
     }
 }
 
@@ -167,49 +201,8 @@ impl Session {
             // Where it was in the backend's stream is not known.
             self.lease = None;
         }
-        self.let_go();
+        self.depart(&end).await;
         end
-    }
-
-    /// What becomes of the connection when the client has gone.
-    fn let_go(&mut self) {
-        self.ticket = None;
-        let idle = self.is_idle();
-        let running = !self.ledger.is_empty();
-        let Some(lease) = &self.lease else {
-            return;
-        };
-        if running {
-            // Closed, and told to stop: locks go at once, not when the backend next writes.
-            self.cancels.send(lease);
-            self.lease = None;
-            return;
-        }
-        let clean = idle && lease.inbox.is_empty() && !lease.link.is_backed_up();
-        match self.flow.keep {
-            Keep::No if clean && !self.is_verbatim() => self.give_back(),
-            Keep::No | Keep::Session if self.flow.sending == 0 => self.clean_up(),
-            Keep::No | Keep::Session | Keep::Pinned(_) => self.lease = None,
-        }
-    }
-
-    /// Rolls back and, after session pooling, discards everything before others get it.
-    fn clean_up(&mut self) {
-        let Some(lease) = self.lease.take() else {
-            return;
-        };
-        let discard = self.is_verbatim();
-        let rollback = self.flow.status != Status::Idle;
-        let cancels = Rc::clone(&self.cancels);
-        tokio::task::spawn_local(async move {
-            if let Some(lease) = super::reset::reset(lease, rollback, discard).await {
-                if cancels.is_under_way() {
-                    cancels.release_later(lease);
-                } else {
-                    lease.release();
-                }
-            }
-        });
     }
 }
 

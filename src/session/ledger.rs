@@ -451,6 +451,11 @@ impl Ledger {
         self.owed.front_mut()
     }
 
+    /// The message sent last.
+    pub fn back(&self) -> Option<&Owed> {
+        self.owed.back()
+    }
+
     /// The answer to the front message is complete.
     #[inline]
     pub fn settle(&mut self) -> Option<Owed> {

@@ -7,6 +7,7 @@
 mod adopt;
 mod cancel;
 mod converse;
+mod depart;
 mod extended;
 mod failed;
 mod fault;

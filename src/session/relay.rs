@@ -628,9 +628,8 @@ impl Session {
         if self.identity.home.is_none_or(|home| home.id != lease.id) {
             self.move_house(&lease);
         }
-        if self.cancels.is_under_way() {
-            self.cancels.release_later(lease);
-            self.cancels = std::rc::Rc::default();
+        if self.cancels.is_under_way() || self.cancels.may_come() {
+            std::mem::take(&mut self.cancels).release_later(lease);
             return;
         }
         lease.inbox = Vec::new();

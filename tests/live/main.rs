@@ -17,6 +17,7 @@ mod bench;
 mod driver;
 mod ending;
 mod isolation;
+mod leaving;
 mod limits;
 mod login;
 mod lost;

@@ -302,6 +302,12 @@ impl Wire {
         status.map_or("", |(_, value)| value)
     }
 
+    /// Leaves as a client does whose machine has started anew.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Leaves as a client does that knows how to.
     pub fn bye(mut self) {
         self.send(&terminate());
