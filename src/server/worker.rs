@@ -300,6 +300,7 @@ async fn tick(worker: Rc<Worker>) {
         ticks.tick().await;
         let now = Instant::now();
         worker.shared.clock.set(now);
+        worker.shared.sessions.look();
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
         for lobby in lobbies {
             lobby.pool().tick(now);

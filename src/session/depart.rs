@@ -61,7 +61,11 @@ impl Session {
             self.lease = None;
             return;
         }
-        poll_fn(|cx| Poll::Ready(self.round_off(cx))).await;
+        poll_fn(|cx| {
+            self.round_off(cx);
+            Poll::Ready(())
+        })
+        .await;
         let mut pause = AGAIN;
         while timeout(pause, poll_fn(|cx| self.poll_rest(cx)))
             .await

@@ -42,7 +42,7 @@ impl Session {
         {
             // A broken pipe shows where the backend's last words are read.
             if lease.link.poll_flush(cx).is_pending() {
-                return Ok(false);
+                return Ok(self.turn_away());
             }
         }
         if self.flow.leaving {
@@ -50,32 +50,45 @@ impl Session {
             return Ok(false);
         }
         if self.client.is_backed_up() && self.client.backlog() > UNREAD {
-            return Ok(false);
+            // Others wait for the connection that would lie idle here. Queues again when it reads.
+            self.flow.resume |= self.ticket.take().is_some();
+            return Ok(self.turn_away());
         }
         if self.collect_lease(cx) {
             self.process_held(cx, &mut io.output)?;
             return Ok(true);
         }
-        if (self.ticket.is_some() || self.flow.holding) && self.inbox.len() >= HELD {
-            return Ok(false);
+        let waits = self.ticket.is_some() || self.flow.holding;
+        if waits && self.inbox.len() >= HELD {
+            return Ok(self.turn_away());
         }
         let Poll::Ready(read) = self.client.poll_read(cx, &mut io.input) else {
             return Ok(false);
         };
         let input = match read {
+            // What came before a good-bye is served, though it has to wait.
+            Ok(0) if waits && says_good_bye(&self.inbox) => return Ok(false),
             Ok(0) => return Err(End::Gone),
             Ok(len) => io.input.get(..len).unwrap_or_default(),
             Err(error) => return Err(End::Client(error)),
         };
+        self.flow.looks = 0;
         if self.inbox.is_empty() {
             self.process(cx, input, &mut io.output)?;
         } else {
             self.inbox.extend_from_slice(input);
-            if self.ticket.is_none() && !self.flow.holding {
+            if !waits && self.inbox.len() >= self.flow.needed {
                 self.process_held(cx, &mut io.output)?;
             }
         }
         Ok(true)
+    }
+
+    /// Nothing is read from the client now, so its end would not be seen: it is looked for by the
+    /// clock. False: nothing moved.
+    fn turn_away(&self) -> bool {
+        self.shared.sessions.look_after(&self.handle);
+        false
     }
 
     /// Takes the connection that the request has waited for. True when it need not wait longer.
@@ -143,6 +156,7 @@ impl Session {
                 continue;
             }
             let Some(header) = frame::peek(rest).map_err(|_| Fault::Protocol)? else {
+                self.flow.needed = frame::HEADER;
                 return Ok(());
             };
             self.check_size(header)?;
@@ -163,9 +177,17 @@ impl Session {
                     self.flow.sending = header.len - used;
                     self.flow.dropping = false;
                 }
-                Step::Gather | Step::Wait => return Ok(()),
+                Step::Gather => {
+                    self.flow.needed = header.len.min(GATHER);
+                    return Ok(());
+                }
+                Step::Wait => {
+                    self.flow.needed = 0;
+                    return Ok(());
+                }
                 Step::Hold => {
                     self.flow.holding = true;
+                    self.flow.needed = 0;
                     return Ok(());
                 }
             }
@@ -279,4 +301,15 @@ impl Session {
         }
         Ok(Step::Pass)
     }
+}
+
+/// Whether a Terminate is among the whole frames.
+pub(super) fn says_good_bye(mut frames: &[u8]) -> bool {
+    while let Ok(Some(header)) = frame::peek(frames) {
+        if Kind::of(header.tag) == Kind::Terminate {
+            return true;
+        }
+        frames = frames.get(header.len..).unwrap_or_default();
+    }
+    false
 }

@@ -41,17 +41,20 @@ pub enum Signal {
     QueryTimeout,
     /// The client asked to cancel what runs.
     Cancel,
+    /// The client is not read from: is it still there?
+    Look,
 }
 
 impl Signal {
     /// The gravest first.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Terminate,
         Self::Drain,
         Self::IdleInTransaction,
         Self::ClientIdle,
         Self::QueryTimeout,
         Self::Cancel,
+        Self::Look,
     ];
 }
 
@@ -64,6 +67,8 @@ pub struct Handle {
     since: Cell<Instant>,
     /// Those not heeded yet, a bit for each.
     signals: Cell<u8>,
+    /// The client is not read from.
+    unheard: Cell<bool>,
     limits: Rc<Settings>,
     waker: RefCell<Waker>,
 }
@@ -75,6 +80,7 @@ impl Handle {
             phase: Cell::new(Phase::Idle),
             since: Cell::new(now),
             signals: Cell::new(0),
+            unheard: Cell::new(false),
             limits: Rc::clone(limits),
             waker: RefCell::new(Waker::noop().clone()),
         }
@@ -142,6 +148,8 @@ impl Handle {
 #[derive(Debug, Default)]
 pub struct Sessions {
     all: RefCell<HashMap<SessionId, Rc<Handle>>>,
+    /// One of them does not read from its client.
+    unheard: Cell<bool>,
     next: Cell<SessionId>,
 }
 
@@ -176,6 +184,24 @@ impl Sessions {
     pub fn signal(&self, id: SessionId, signal: Signal) {
         if let Some(handle) = self.all.borrow().get(&id) {
             handle.signal(signal);
+        }
+    }
+
+    /// The session does not read from its client, and is to look at the next tick whether that
+    /// is still there.
+    pub(super) fn look_after(&self, handle: &Handle) {
+        handle.unheard.set(true);
+        self.unheard.set(true);
+    }
+
+    /// Has those look that wished to.
+    pub fn look(&self) {
+        if self.unheard.take() {
+            self.each(|handle| {
+                if handle.unheard.take() {
+                    handle.signal(Signal::Look);
+                }
+            });
         }
     }
 

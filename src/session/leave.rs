@@ -6,11 +6,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{End, Fault, Keep, Session, Signal, fault};
+use super::{End, Fault, Session, Signal, fault, forward::says_good_bye};
 use crate::backend::{self, Target};
 use crate::pool::Lease;
-use crate::protocol::{backend::Status, frontend, notice::Severity};
+use crate::protocol::{frontend, notice::Severity};
 use crate::telemetry::events;
+
+/// A tenth of a second apart.
+const LOOKS: u8 = 3;
 
 /// The cancels that a session has sent for the connection it holds. The connection is lent to
 /// nobody else until they have ended, or they could hit the next one's query.
@@ -111,6 +114,21 @@ impl Session {
                 Ok(())
             }
             Signal::Terminate => Err(Fault::Shutdown.into()),
+            Signal::Look => self.look(),
+        }
+    }
+
+    /// A client that has closed while it is not read from may have said good-bye before, and is
+    /// read to its end if that goes on. If it does not, the client is gone.
+    fn look(&mut self) -> Result<(), End> {
+        let said_good_bye = self.flow.leaving || says_good_bye(&self.inbox);
+        if said_good_bye || !self.client.has_closed() {
+            return Ok(());
+        }
+        self.flow.looks += 1;
+        match self.flow.looks < LOOKS {
+            true => Ok(()),
+            false => Err(End::Gone),
         }
     }
 

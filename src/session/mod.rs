@@ -141,6 +141,10 @@ struct Flow {
     refusing: bool,
     /// What is held is to be looked at again.
     resume: bool,
+    /// Bytes that must be held before it is of use to look at them.
+    needed: usize,
+    /// How often the client, closed, was looked after since it was last read from.
+    looks: u8,
     /// The lease outlives the transaction.
     keep: Keep,
     /// The connection is not to be lent to anybody else.

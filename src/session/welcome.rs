@@ -24,6 +24,8 @@ use crate::protocol::{
 /// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
 /// may change.
 const TRUSTED: Duration = Duration::from_secs(30);
+/// How often a client that waits is looked after.
+const LOOK: Duration = Duration::from_millis(100);
 /// Bytes of BackendKeyData and ReadyForQuery.
 const KEY_AND_READY: usize = 13 + 6;
 /// Welcomes remembered for one pool.
@@ -142,7 +144,7 @@ pub async fn welcome(
     client: Link,
 ) -> Result<Box<Session>, (Link, End)> {
     let Lobby { pool, settings, .. } = lobby;
-    let entrance = match enter(shared, lobby, &wishes).await {
+    let entrance = match enter(shared, lobby, &wishes, &client).await {
         Ok(entrance) => entrance,
         Err(end) => return Err((client, end)),
     };
@@ -224,7 +226,12 @@ impl Entrance {
     }
 }
 
-async fn enter(shared: &Shared, lobby: &Lobby, wishes: &Wishes) -> Result<Entrance, End> {
+async fn enter(
+    shared: &Shared,
+    lobby: &Lobby,
+    wishes: &Wishes,
+    client: &Link,
+) -> Result<Entrance, End> {
     let pool = &lobby.pool;
     if wishes.switches.is_some() {
         return Box::pin(enter_alone(shared, pool, wishes)).await;
@@ -240,12 +247,21 @@ async fn enter(shared: &Shared, lobby: &Lobby, wishes: &Wishes) -> Result<Entran
             own: None,
         });
     }
-    let lease = pool
-        .acquire_async(Wish::default())
-        .await
-        .map_err(|refusal| Fault::no_connection(pool, refusal))?;
+    let lease = tokio::select! {
+        biased;
+        acquired = pool.acquire_async(Wish::default()) => acquired,
+        () = gone(client) => return Err(End::Gone),
+    };
+    let lease = lease.map_err(|refusal| Fault::no_connection(pool, refusal))?;
     // Boxed, as all that is rare here: the future of every login has room for it.
     Box::pin(ask(shared, lobby, wishes, lease)).await
+}
+
+/// Ends when the client has: what it has sent ahead is not read while it waits.
+async fn gone(client: &Link) {
+    while !client.has_closed() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Puts the client's settings on a connection, to see what the backend makes of them.

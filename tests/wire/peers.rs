@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -35,6 +35,15 @@ impl Backend {
     pub fn start(
         script: impl Fn(&mut Wire, usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
+        Self::with_cancels(script, |_| ())
+    }
+
+    /// The same; `cancelled` gets the number, from 1, of each cancel that has come, and the
+    /// cancel's connection is closed when it returns.
+    pub fn with_cancels(
+        script: impl Fn(&mut Wire, usize) -> io::Result<()> + Send + Sync + 'static,
+        cancelled: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let backend = Self {
             port: listener.local_addr().unwrap().port(),
@@ -45,13 +54,18 @@ impl Backend {
             Arc::clone(&backend.connections),
             Arc::clone(&backend.cancels),
         );
-        let script = Arc::new(script);
+        let (script, cancelled) = (Arc::new(script), Arc::new(cancelled));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut wire = Wire::new(stream.unwrap());
                 let Ok(packet) = wire.packet() else { continue };
                 if matches!(startup::read(&packet), Ok(startup::First::Cancel { .. })) {
-                    cancels.fetch_add(1, Ordering::SeqCst);
+                    let number = cancels.fetch_add(1, Ordering::SeqCst) + 1;
+                    let cancelled = Arc::clone(&cancelled);
+                    thread::spawn(move || {
+                        cancelled(number);
+                        drop(wire);
+                    });
                     continue;
                 }
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
@@ -81,13 +95,28 @@ impl Backend {
 /// One socket, frame by frame.
 pub struct Wire {
     stream: TcpStream,
+    /// Process id and secret, as they were told.
+    key: Vec<u8>,
 }
 
 impl Wire {
     fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream }
+        Self {
+            stream,
+            key: Vec::new(),
+        }
+    }
+
+    /// Asks to cancel what `whom` runs; gives the connection on which that was asked.
+    pub fn cancel(port: u16, whom: &Self) -> Self {
+        let mut wire = Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
+        let (pid, key) = whom.key.split_first_chunk().unwrap();
+        let mut packet = Vec::new();
+        startup::put_cancel(&mut packet, i32::from_be_bytes(*pid), key);
+        wire.send(&packet).unwrap();
+        wire
     }
 
     /// A raw client that has sent its start-up and read nothing.
@@ -138,6 +167,9 @@ impl Wire {
                 break;
             };
             words.push(word(tag, &body));
+            if tag == b'K' {
+                self.key.clone_from(&body);
+            }
             if tag == last {
                 break;
             }
@@ -157,6 +189,24 @@ impl Wire {
         // A reset is an end, too.
         self.stream.read_to_end(&mut bytes).ok();
         bytes
+    }
+
+    /// Sends until nobody takes more for a while.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        let while_full = Some(Duration::from_millis(500));
+        self.stream.set_write_timeout(while_full).unwrap();
+        while self.send(bytes).is_ok() {}
+    }
+
+    /// Closes the half of the connection that sends.
+    pub fn close_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Ends the connection as a machine does that has started anew.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// The same socket once more, for another thread.
