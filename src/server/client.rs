@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Database,
@@ -19,7 +19,7 @@ use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
 use crate::protocol::backend::put_negotiate_version;
 use crate::protocol::notice::Severity;
-use crate::protocol::startup::Startup;
+use crate::protocol::startup::{Refused, Startup};
 use crate::session::{End, Fault, Session, Signal, Wishes, welcome};
 use crate::telemetry::events;
 
@@ -57,13 +57,28 @@ async fn login(worker: &Rc<Worker>, mut link: Link) -> Option<Box<Session>> {
         }
     };
     match entered {
-        Ok(Some(entry)) => finish_login(worker, link, entry).await,
-        Ok(None) => None,
+        Ok(Visit::Stay(entry)) => finish_login(worker, link, entry).await,
+        Ok(Visit::Cancel { pid, key }) => {
+            cancel(worker.plan(), pid, &key).await;
+            None
+        }
+        Ok(Visit::Nothing) => None,
         Err(end) => {
             refuse(link, end).await;
             None
         }
     }
+}
+
+/// What somebody comes for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a login, in a future that is large already"
+)]
+enum Visit {
+    Stay(Entry),
+    Cancel { pid: i32, key: Vec<u8> },
+    Nothing,
 }
 
 /// Somebody who may come in, and where to.
@@ -75,14 +90,16 @@ struct Entry {
     user: crate::auth::User,
 }
 
-async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Option<Entry>, End> {
-    let (startup, ahead) = match negotiate(link).await.map_err(refused)? {
+async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Visit, End> {
+    let arrived = match negotiate(link).await {
+        // As the server: a cancel has no answer, not even a wrong one.
+        Err(handshake::Error::Refused(Refused::CancelLength)) => Arrival::Nothing,
+        arrived => arrived.map_err(refused)?,
+    };
+    let (startup, ahead) = match arrived {
         Arrival::Startup(startup, ahead) => (startup, ahead),
-        Arrival::Cancel { pid, key } => {
-            cancel(worker.plan(), pid, &key);
-            return Ok(None);
-        }
-        Arrival::Nothing => return Ok(None),
+        Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
+        Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
     admit(plan)?;
@@ -104,7 +121,7 @@ async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Option<Entry>, En
     let Some(entry) = found.and_then(|database| database.auth.find(&user)) else {
         return Err(Fault::NoSuchUser { user }.into());
     };
-    Ok(Some(Entry {
+    Ok(Visit::Stay(Entry {
         startup,
         ahead,
         database: at,
@@ -195,9 +212,13 @@ async fn refuse(mut link: Link, end: End) {
     .await;
 }
 
-/// No answer, whatever comes of it.
-fn cancel(plan: &Arc<Plan>, pid: i32, key: &[u8]) {
+/// No answer, whatever comes of it. Ends when the cancel can hit nothing any more that is sent
+/// from then on: who waits for our end relies on that, as on the server's.
+async fn cancel(plan: &Arc<Plan>, pid: i32, key: &[u8]) {
     if let Some(place) = plan.cancels.find(pid, key) {
-        plan.tell(place.worker, Mail::Cancel(place.session));
+        let (pending, over) = oneshot::channel();
+        plan.tell(place.worker, Mail::Cancel(place.session, pending));
+        // Nothing is ever sent: it is dropped when it is over.
+        over.await.ok();
     }
 }

@@ -25,7 +25,7 @@ use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
 use crate::pool::{Key, Pool};
-use crate::session::{self, Lobby, SessionId, Shared, Signal};
+use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal};
 use crate::telemetry::Clock;
 
 /// How often what is due by the clock is looked after.
@@ -36,7 +36,7 @@ pub enum Mail {
     /// A client to serve.
     Client(std::net::TcpStream, ClientSeat),
     /// A client asked to cancel what this session runs.
-    Cancel(SessionId),
+    Cancel(SessionId, PendingCancel),
     /// Worker `by` lacks a connection of this key.
     Ask { key: Key, by: usize },
     /// A share of the pool, perhaps with its connection.
@@ -120,7 +120,7 @@ async fn work(
                 Ok(stream) => worker.serve(stream, seat),
                 Err(error) => tracing::warn!("cannot take a client over: {error}"),
             },
-            Mail::Cancel(session) => worker.shared.sessions.signal(session, Signal::Cancel),
+            Mail::Cancel(session, pending) => worker.shared.sessions.cancel(session, pending),
             Mail::Ask { key, by } => worker.with_pool(&key, |pool| pool.asked(by)),
             Mail::Give { key, parcel } => {
                 worker.with_pool(&key, |pool| pool.receive(parcel.map(|parcel| *parcel)));

@@ -8,10 +8,15 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::oneshot;
+
 use super::Settings;
 
 /// Names a session of the process.
 pub type SessionId = u64;
+
+/// Dropped when a cancel is over; who sent it waits for that.
+pub type PendingCancel = oneshot::Sender<()>;
 
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub struct Handle {
     since: Cell<Instant>,
     /// Those not heeded yet, a bit for each.
     signals: Cell<u8>,
+    /// Of the cancels that have not been heeded.
+    cancels: RefCell<Vec<PendingCancel>>,
     /// The client is not read from.
     unheard: Cell<bool>,
     limits: Rc<Settings>,
@@ -80,6 +87,7 @@ impl Handle {
             phase: Cell::new(Phase::Idle),
             since: Cell::new(now),
             signals: Cell::new(0),
+            cancels: RefCell::default(),
             unheard: Cell::new(false),
             limits: Rc::clone(limits),
             waker: RefCell::new(Waker::noop().clone()),
@@ -139,6 +147,10 @@ impl Handle {
         Some(first)
     }
 
+    pub(super) fn take_cancels(&self) -> Vec<PendingCancel> {
+        self.cancels.take()
+    }
+
     pub(super) fn register(&self, waker: &Waker) {
         self.waker.borrow_mut().clone_from(waker);
     }
@@ -184,6 +196,14 @@ impl Sessions {
     pub fn signal(&self, id: SessionId, signal: Signal) {
         if let Some(handle) = self.all.borrow().get(&id) {
             handle.signal(signal);
+        }
+    }
+
+    /// Has a session cancel what it runs.
+    pub fn cancel(&self, id: SessionId, pending: PendingCancel) {
+        if let Some(handle) = self.all.borrow().get(&id) {
+            handle.cancels.borrow_mut().push(pending);
+            handle.signal(Signal::Cancel);
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{End, Fault, Session, Signal, fault, forward::says_good_bye};
+use super::{End, Fault, PendingCancel, Session, Signal, fault, forward::says_good_bye};
 use crate::backend::{self, Target};
 use crate::pool::Lease;
 use crate::protocol::{frontend, notice::Severity};
@@ -56,7 +56,8 @@ impl Cancels {
         }
     }
 
-    fn send(self: &Rc<Self>, lease: &Lease) {
+    /// Who asked is told of the end by the drop of `pending`.
+    fn send(self: &Rc<Self>, lease: &Lease, pending: Vec<PendingCancel>) {
         let cancels = Rc::clone(self);
         let target: Rc<Target> = Rc::clone(lease.pool().target());
         let (pid, key) = (lease.pid, lease.key.clone());
@@ -67,6 +68,7 @@ impl Cancels {
                 cancels.given_up.set(true);
             }
             cancels.end_one();
+            drop(pending);
         });
     }
 }
@@ -147,6 +149,7 @@ impl Session {
     }
 
     fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let pending = self.handle.take_cancels();
         if self.ticket.take().is_some() {
             return self.cancel_waiting(cx);
         }
@@ -156,7 +159,7 @@ impl Session {
             && let Some(lease) = &self.lease
         {
             self.flow.cancelled = true;
-            self.cancels.send(lease);
+            self.cancels.send(lease, pending);
         }
         Ok(())
     }

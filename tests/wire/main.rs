@@ -8,6 +8,7 @@
 
 mod backends;
 mod clients;
+mod leaving;
 mod losses;
 mod peers;
 #[path = "../support/mod.rs"]
