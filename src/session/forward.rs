@@ -45,6 +45,9 @@ impl Session {
                 return Ok(self.turn_away());
             }
         }
+        if self.flow.syncs > 0 && !self.flow.copying {
+            self.send_syncs(cx)?;
+        }
         if self.flow.leaving {
             self.leave_if_wished()?;
             return Ok(false);
@@ -257,8 +260,12 @@ impl Session {
             Kind::Sync => self.sync(cx)?,
             Kind::FunctionCall => self.function_call(splice),
             Kind::Flush => self.pass_if_leased(),
-            Kind::CopyData => self.pass_if_leased(),
+            Kind::CopyData => {
+                self.flow.syncs = 0;
+                self.pass_if_leased()
+            }
             Kind::CopyDone | Kind::CopyFail => {
+                self.flow.syncs = 0;
                 if !std::mem::take(&mut self.flow.copying) {
                     self.ledger.copy_ends();
                 }
@@ -294,12 +301,26 @@ impl Session {
             self.tell_ready(cx, Vec::new())?;
             return Ok(Step::Drop);
         }
-        // The server reads over a Sync in the middle of a COPY's data.
-        if !self.flow.copying {
-            self.ledger.owe(Reply::Sync, super::ledger::Role::Client);
-            self.enter(Phase::Active);
+        if self.flow.copying {
+            self.flow.syncs = self.flow.syncs.saturating_add(1);
+            return Ok(Step::Drop);
         }
+        self.ledger.owe(Reply::Sync, super::ledger::Role::Client);
+        self.enter(Phase::Active);
         Ok(Step::Pass)
+    }
+
+    /// The COPY that the client sent Syncs in has failed before it got to them.
+    fn send_syncs(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        for _ in 0..std::mem::take(&mut self.flow.syncs) {
+            if matches!(self.sync(cx)?, Step::Pass)
+                && let Some(lease) = &mut self.lease
+            {
+                // A broken pipe shows where the backend's last words are read.
+                lease.link.send(cx, frontend::SYNC).ok();
+            }
+        }
+        Ok(())
     }
 }
 

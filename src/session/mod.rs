@@ -133,6 +133,9 @@ struct Flow {
     status: Status,
     /// A COPY from the client is under way, and the client has not ended it.
     copying: bool,
+    /// Syncs that came behind the last data of that COPY. The server reads over them, unless the
+    /// COPY has failed by then: they are sent when that is known.
+    syncs: u8,
     /// Settings whose report was told in this transaction, as they were told before.
     reports: Parameters,
     /// The transaction that was lost with its backend, until the client ends it.

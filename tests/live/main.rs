@@ -14,6 +14,8 @@
 mod support;
 
 mod bench;
+mod cancelling;
+mod copying;
 mod driver;
 mod ending;
 mod isolation;
