@@ -95,12 +95,6 @@ impl Link {
         self.stream.has_closed()
     }
 
-    /// Ends the conversation; a backlog is lost.
-    pub fn hang_up(&self) {
-        // A peer that is gone has hung up first.
-        self.stream.shut_down().ok();
-    }
-
     /// Takes the socket off this thread's runtime; a backlog is lost.
     pub fn detach(self) -> io::Result<Detached> {
         self.stream.detach()

@@ -2,12 +2,10 @@
 
 use std::{
     io,
-    net::Shutdown,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
-use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -64,14 +62,6 @@ impl Stream {
             Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
-    }
-
-    /// Ends both directions, while the socket is still ours.
-    pub fn shut_down(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
-            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
-        }
     }
 
     /// Takes the socket off this thread's runtime.

@@ -55,7 +55,6 @@ impl Session {
                 .ok();
         }
         self.flow.deaf = true;
-        self.client.hang_up();
         if !self.can_be_completed() {
             self.stop().await;
             self.lease = None;

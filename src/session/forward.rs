@@ -7,7 +7,7 @@ use super::{
 };
 use crate::protocol::{
     frame::{self, Header},
-    frontend::Kind,
+    frontend::{self, Kind},
 };
 
 /// A frame up to this size is looked at in whole; of a larger one only the beginning is.

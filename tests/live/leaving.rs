@@ -321,3 +321,73 @@ fn fact_46_a_client_that_says_good_bye_costs_no_connection() {
         },
     );
 }
+
+#[test]
+fn fact_42_a_client_that_leaves_a_pinned_connection_takes_it_along_and_nothing_more() {
+    let (stage, mut observer) = stage("transaction");
+    let mut pooled = stage.client();
+    for amid in AMID {
+        let mut wire = stage.client();
+        wire.run("set work_mem = '3MB'");
+        // In its place the pool dials another.
+        pooled.run("select 1");
+        let both = pids(&mut observer, &stage);
+        assert_eq!(both.len(), 2, "{}", amid.what);
+        (amid.act)(&mut wire);
+        let shows = |shown: &[(String, String)]| {
+            let mut shown = shown.iter();
+            shown.any(|(_, shows)| shows.starts_with(amid.shows))
+        };
+        eventually(amid.what, || shows(&shown(&mut observer, &stage)));
+        drop(wire);
+        finds_nothing_of_it(&stage, amid.what);
+        eventually("one is left", || {
+            let left = pids(&mut observer, &stage);
+            left.len() == 1 && both.contains(&left[0])
+        });
+    }
+}
+
+#[test]
+fn fact_42_a_name_that_a_client_fought_over_in_its_transaction_is_nobody_elses() {
+    let (stage, _) = stage("transaction");
+    let mut wire = stage.client();
+    wire.run("begin");
+    wire.ask(&[parse("mine", "select 1"), sync()]);
+    let taken = wire.ask(&[parse("mine", "select 2"), sync()]);
+    assert_eq!(error(&taken).code(), "42P05");
+    drop(wire);
+    let seen = stage
+        .client()
+        .ask(&[bind("", "mine", &[]), execute("", 0), sync()]);
+    assert_eq!(error(&seen).code(), "26000");
+}
+
+#[test]
+fn fact_46_who_sees_the_end_after_its_good_bye_finds_its_locks_gone() {
+    let (stage, _) = stage("transaction");
+    let mut other = stage.direct();
+    for _ in 0..20 {
+        let mut wire = stage.client();
+        begin(&mut wire);
+        wire.bye();
+        other.run("begin; lock table t nowait; rollback");
+    }
+}
+
+#[test]
+fn fact_46_what_a_good_bye_follows_is_not_cancelled_though_the_client_has_gone() {
+    let (stage, _) = stage("transaction");
+    let mut wire = stage.client();
+    wire.send(
+        &[
+            query("select pg_sleep(0.5); insert into t values (1)"),
+            terminate(),
+        ]
+        .concat(),
+    );
+    drop(wire);
+    eventually("the row is there", || {
+        stage.directly("select count(*) from t") == "1"
+    });
+}

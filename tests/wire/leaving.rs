@@ -308,7 +308,7 @@ fn fact_46_a_request_that_waits_is_served_though_a_good_bye_and_an_end_came_behi
 }
 
 #[test]
-fn fact_43_a_statement_that_comes_byte_by_byte_is_held_once() {
+fn fact_30_a_statement_that_comes_in_small_pieces_goes_on_whole() {
     let (tell, told) = channel();
     let backend = Backend::start(move |wire, _| {
         wire.welcome()?;
