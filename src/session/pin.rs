@@ -92,7 +92,7 @@ pub fn reason(reading: &Reading) -> Option<Reason> {
 
 /// Taking back leaves nothing behind on a connection that is shared.
 fn is_reset(reading: &Reading) -> bool {
-    reading.count == 1 && matches!(reading.first, Kind::Reset(_) | Kind::ResetAll)
+    reading.count == 1 && matches!(reading.first, Kind::Reset(_))
 }
 
 /// Whether the text must run on the connection whose process id the client was told.
@@ -124,5 +124,20 @@ mod tests {
             reason(&crate::sql::read(b"SET work_mem = '1MB'")),
             Some(Reason::Setting)
         );
+    }
+
+    #[test]
+    fn what_only_takes_back_pins_nothing() {
+        // The last is what asyncpg sends whenever a connection goes back to its pool.
+        for text in [
+            "RESET ALL",
+            "UNLISTEN *",
+            "CLOSE ALL",
+            "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+        ] {
+            assert_eq!(reason(&crate::sql::read(text.as_bytes())), None, "{text}");
+        }
+        let listens = crate::sql::read(b"UNLISTEN *; LISTEN a; RESET ALL");
+        assert_eq!(reason(&listens), Some(Reason::Listen));
     }
 }

@@ -8,14 +8,17 @@
 use super::{
     Keep, Session,
     ledger::{Change, Effect, Forgets, Forgotten, Name},
-    names,
+    names, pin,
 };
-use crate::protocol::backend::Status;
+use crate::protocol::{Parameters, backend::Status};
 use crate::sql;
 use crate::sql::{Discard, Kind, Reading, Target, What};
 
 /// Runs everywhere, changes nothing: a shared connection listens to nothing.
 const HARMLESS: &[u8] = b"UNLISTEN *";
+
+/// Settings that clients leave alone, one of them with a name as long as ALL.
+const UNSET: &[&[u8]] = &[b"jit", b"geqo", b"enable_sort", b"debug_print_plan"];
 
 /// What is sent in place of a command.
 pub(super) struct Substitute {
@@ -63,7 +66,7 @@ impl Session {
     #[inline]
     pub(super) fn substitute(&self, reading: &Reading, text: &[u8]) -> Option<Substitute> {
         if reading.count != 1 {
-            return several(reading, text);
+            return self.of_several(reading, text);
         }
         if let Kind::Discard(what) = reading.first {
             return self.discard(what);
@@ -125,6 +128,20 @@ impl Session {
         Some(Substitute::instead(text, "RESET", Forgets::Nothing))
     }
 
+    /// As [`several`], but for RESET ALL where the connection is shared: that is replaced.
+    fn of_several(&self, reading: &Reading, text: &[u8]) -> Option<Substitute> {
+        let mut substitute = several(reading, text)?;
+        if substitute.change.effect == Effect::ResetAll
+            && self.is_shared()
+            && pin::reason(reading).is_none()
+            && let Some(text) = without_reset_all(text, &self.identity.parameters)
+        {
+            substitute.text = Some(text);
+            substitute.change.effect = Effect::None;
+        }
+        Some(substitute)
+    }
+
     fn deallocate(&self, target: Target, text: &[u8]) -> Option<Substitute> {
         match target {
             Target::All if self.is_shared() => {
@@ -148,6 +165,10 @@ impl Session {
 
     /// Drops what the command that is sent now will have dropped, should it not fail.
     pub(super) fn forget(&mut self, change: &mut Change) {
+        // What RESET ALL takes off a shared connection is back should its transaction fail.
+        if change.effect == Effect::ResetAll && self.is_shared() {
+            self.flow.tainted = true;
+        }
         let forgotten = match &change.forgets {
             Forgets::Nothing => return,
             Forgets::One(name) => {
@@ -188,7 +209,7 @@ impl Session {
 pub(super) fn several(reading: &Reading, text: &[u8]) -> Option<Substitute> {
     if !reading
         .touches
-        .any(sql::Touches::SETTING.and(sql::Touches::DEALLOCATE))
+        .any(sql::Touches::RESET_ALL.and(sql::Touches::DEALLOCATE))
     {
         return None;
     }
@@ -204,6 +225,22 @@ pub(super) fn several(reading: &Reading, text: &[u8]) -> Option<Substitute> {
         (false, false) => return None,
     };
     Some(Substitute::itself(effect))
+}
+
+/// Does in its place, and in as many bytes, what RESET ALL does to who has set nothing. `None`:
+/// the client's start-up set each of the settings that could be named instead.
+fn without_reset_all(text: &[u8], parameters: &Parameters) -> Option<Vec<u8>> {
+    let name = UNSET.iter().find(|name| parameters.get(name).is_none())?;
+    let mut out = text.to_vec();
+    let resets = sql::statements(text).filter(|statement| statement.kind == Kind::ResetAll);
+    let spans: Vec<sql::Span> = resets.map(|statement| statement.span).collect();
+    for span in spans.iter().rev() {
+        let mut command = [b"RESET ", *name].concat();
+        // What stands behind it keeps its place: errors tell theirs by it.
+        command.resize(command.len().max(span.end - span.start), b' ');
+        out.splice(span.start..span.end, command);
+    }
+    Some(out)
 }
 
 fn is_identity(name: &[u8]) -> bool {
@@ -289,6 +326,29 @@ mod tests {
     fn values_and_names_are_quoted_as_the_server_reads_them() {
         assert_eq!(quoted(b"it's \\"), b" E'it''s \\\\'");
         assert_eq!(identifier(b"app.we\"ird"), b"\"app\".\"we\"\"ird\"");
+    }
+
+    #[test]
+    fn reset_all_among_others_is_replaced_in_its_place() {
+        let mut parameters = Parameters::default();
+        let replaced = |text: &[u8], parameters: &Parameters| {
+            without_reset_all(text, parameters)
+                .map(|text| String::from_utf8_lossy(&text).into_owned())
+        };
+        let text = b"CLOSE ALL; RESET ALL; select 'reset all'; reset /* */ all;";
+        assert_eq!(
+            replaced(text, &parameters).as_deref(),
+            Some("CLOSE ALL; RESET jit; select 'reset all'; RESET jit      ;")
+        );
+        parameters.set(b"jit", b"off");
+        assert_eq!(
+            replaced(b"RESET ALL; select 1", &parameters).as_deref(),
+            Some("RESET geqo; select 1")
+        );
+        for name in UNSET {
+            parameters.set(name, b"off");
+        }
+        assert_eq!(replaced(b"RESET ALL; select 1", &parameters), None);
     }
 
     #[test]

@@ -285,7 +285,6 @@ fn only_settings_that_outlive_the_transaction_touch_them() {
         "set x = 1",
         "set session x = 1",
         "reset x",
-        "reset all",
         "set role a",
         "reset role",
         "set session authorization a",
@@ -371,7 +370,10 @@ fn discard_deallocate_unlisten_and_close_tell_all_from_one() {
     assert!(touches("discard temp").any(Touches::DISCARD));
     assert!(!touches("discard temp").any(Touches::TEMP));
     assert!(touches("close all; unlisten *").any(Touches::CLOSE));
-    assert!(touches("close all; unlisten *").any(Touches::LISTEN));
+    assert!(touches("close all; unlisten *").any(Touches::UNLISTEN));
+    assert!(!touches("close all; unlisten *").any(Touches::LISTEN));
+    assert!(touches("select 1; reset all").any(Touches::RESET_ALL));
+    assert!(!touches("select 1; reset all").any(Touches::SETTING));
 }
 
 #[test]

@@ -19,8 +19,9 @@ macro_rules! touches {
 }
 
 touches! {
-    /// Changes a setting for the session: SET, RESET, SET SESSION CHARACTERISTICS, SET ROLE,
-    /// SET SESSION AUTHORIZATION, `set_config`. Not SET LOCAL, SET TRANSACTION, SET CONSTRAINTS.
+    /// Changes a setting for the session: SET, RESET of one, SET SESSION CHARACTERISTICS, SET ROLE,
+    /// SET SESSION AUTHORIZATION, `set_config`. Not SET LOCAL, SET TRANSACTION, SET CONSTRAINTS,
+    /// RESET ALL.
     SETTING = 0;
     /// Reads a setting by name: SHOW, `current_setting`, `pg_settings`.
     SETTING_READ = 1;
@@ -30,7 +31,7 @@ touches! {
     ADVISORY_UNLOCK = 3;
     /// Makes or names a temporary object.
     TEMP = 4;
-    /// LISTEN or UNLISTEN.
+    /// LISTEN.
     LISTEN = 5;
     /// Reads which channels the session listens to.
     LISTENING_READ = 6;
@@ -77,6 +78,10 @@ touches! {
     /// Something here was not understood: a U&"…" name, whose letters may hide any of the above,
     /// or a quote or comment that does not end. Hold the text for unknown.
     UNCLEAR = 27;
+    /// RESET ALL: leaves no setting of the session's own.
+    RESET_ALL = 28;
+    /// UNLISTEN.
+    UNLISTEN = 29;
 }
 
 impl Touches {

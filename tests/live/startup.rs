@@ -472,3 +472,27 @@ fn what_a_driver_sends_to_clean_up_goes_back_to_the_start_up_values() {
         }
     }
 }
+
+#[test]
+fn who_only_cleans_up_goes_on_sharing_the_pool() {
+    let stage = Stage::with_pool_of(1);
+    let clean = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;";
+    let mut clients: Vec<Wire> = (0..4)
+        .map(|_| stage.client_with(&[("DateStyle", "German")]))
+        .collect();
+    let mut other = stage.client();
+    for _ in 0..2 {
+        for wire in &mut clients {
+            wire.run("begin");
+            wire.run(clean);
+            wire.run("rollback");
+            let told = wire.query(clean);
+            assert!(!told.iter().any(|frame| frame.tag == b'S'), "{told:?}");
+            assert_eq!(wire.value("show datestyle"), "German, DMY");
+            assert_eq!(other.value("show datestyle"), "ISO, MDY");
+        }
+    }
+    assert_eq!(stage.connections(), 1);
+    let failing = "RESET ALL; SELECT 1/0";
+    assert_eq!(stage.same(|wire| said(&wire.query(failing))).len(), 3);
+}
