@@ -17,6 +17,7 @@ mod bench;
 mod cancelling;
 mod copying;
 mod driver;
+mod drivers;
 mod ending;
 mod isolation;
 mod leaving;

@@ -1,0 +1,160 @@
+//! Drivers of other languages in transaction pooling, with more clients than connections.
+//!
+//! Each has a script of scenarios in `tests/live/drivers`, and prints what an application sees of
+//! them. It runs twice, on Postgres and through the ambassador, each time with many clients at
+//! once, and the two transcripts are the same.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use pg_ambassador::app::cluster::{Cluster, client};
+
+use crate::support::{self, Served};
+
+const CLIENTS: u32 = 20;
+const POOL: &str = "4";
+/// Longer than a script takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What differs so far: a shared statement is not prepared anew everywhere when its tables have
+/// changed. See "Limits" in README.md.
+const LEFT_OUT: &[&str] = &["-schema_change"];
+
+struct Driver {
+    interpreter: PathBuf,
+    script: &'static str,
+    /// Each client does every scenario that often.
+    rounds: u32,
+}
+
+#[test]
+fn psycopg_sees_no_difference() {
+    let Some(interpreter) = provided("python/bin/python") else {
+        return support::skip("psycopg is not there: .ci/provide python");
+    };
+    let driver = Driver {
+        interpreter,
+        script: "with_psycopg.py",
+        rounds: 1,
+    };
+    driver.sees_no_difference();
+}
+
+#[test]
+fn asyncpg_sees_no_difference() {
+    let Some(interpreter) = provided("python/bin/python") else {
+        return support::skip("asyncpg is not there: .ci/provide python");
+    };
+    let driver = Driver {
+        interpreter,
+        script: "with_asyncpg.py",
+        rounds: 1,
+    };
+    driver.sees_no_difference();
+}
+
+#[test]
+fn node_postgres_sees_no_difference() {
+    if provided("node/provided").is_none() {
+        return support::skip("node-postgres is not there: .ci/provide node");
+    }
+    let driver = Driver {
+        interpreter: PathBuf::from("node"),
+        script: "with_pg.mjs",
+        rounds: 1,
+    };
+    driver.sees_no_difference();
+}
+
+/// What `.ci/provide` has put into the target folder.
+fn provided(what: &str) -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    Some(target.join("drivers").join(what)).filter(|path| path.exists())
+}
+
+/// One for this file's tests; it knows transactions in two phases.
+fn cluster() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let options = support::options()
+            .with("max_connections", "200")
+            .with("max_prepared_transactions", "50");
+        support::own_cluster(options)
+    })
+}
+
+impl Driver {
+    fn sees_no_difference(&self) {
+        let seed = seed();
+        eprintln!("seed {seed}; DRIVERS_SEED={seed} repeats it");
+        let args = ["--workers", "1", "--pool-size", POOL];
+        let ambassador = Served::ambassador(cluster(), &args);
+        let direct = self.transcript(cluster().port(), seed);
+        let through = self.transcript(ambassador.port(), seed);
+        let scenarios: Vec<&str> = direct.lines().map(scenario).collect();
+        let distinct: std::collections::BTreeSet<_> = scenarios.iter().collect();
+        assert!(distinct.len() >= 10, "only {distinct:?} were played");
+        assert!(!direct.contains("unexpected"), "{}", parted(&direct, ""));
+        assert!(direct == through, "{}", parted(&direct, &through));
+    }
+
+    /// What the script prints, in a database of its own.
+    fn transcript(&self, port: u16, seed: u64) -> String {
+        let database = support::database(cluster());
+        let url = format!(
+            "postgres://{}@127.0.0.1:{port}/{database}",
+            pg_ambassador::app::cluster::SUPERUSER
+        );
+        let ended = client::finish(&mut self.command(&url, seed), self.script, PATIENCE).unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{}: {said}", self.script);
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    fn command(&self, url: &str, seed: u64) -> Command {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/drivers");
+        let mut command = Command::new(&self.interpreter);
+        command
+            .arg(folder.join(self.script))
+            .args([url, &seed.to_string(), &CLIENTS.to_string()])
+            .arg(self.rounds.to_string())
+            .args(LEFT_OUT)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("DRIVERS", provided("node").unwrap_or_default());
+        command
+    }
+}
+
+fn seed() -> u64 {
+    match std::env::var("DRIVERS_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => u64::from(fastrand::u32(..)),
+    }
+}
+
+/// The second word of a line: `3 copies: …`.
+fn scenario(line: &str) -> &str {
+    line.split([' ', ':']).nth(1).unwrap_or_default()
+}
+
+/// Where two transcripts part, with what came before.
+fn parted(direct: &str, through: &str) -> String {
+    let (direct, through): (Vec<_>, Vec<_>) = (direct.lines().collect(), through.lines().collect());
+    let same = direct.iter().zip(&through).take_while(|(a, b)| a == b);
+    let at = same.count();
+    let around = |lines: &[&str]| {
+        let shown = lines.iter().skip(at.saturating_sub(3)).take(8);
+        shown
+            .map(|line| line.chars().take(300).collect::<String>() + "\n")
+            .collect::<String>()
+    };
+    format!(
+        "at line {at}\n--- directly\n{}--- through the ambassador\n{}",
+        around(&direct),
+        around(&through)
+    )
+}
