@@ -6,8 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, TryStreamExt, future::join_all};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage, error::SqlState};
+use futures_util::{
+    SinkExt, StreamExt, TryStreamExt,
+    future::{join_all, join4},
+};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, error::SqlState, types::ToSql};
 
 use crate::{
     psql::memory,
@@ -405,4 +408,87 @@ async fn values_travel_in_their_binary_forms() {
     assert_eq!(row.get::<_, Vec<u8>>(0), bytes);
     assert_eq!(row.get::<_, Vec<i64>>(1), numbers);
     assert_eq!(row.get::<_, Option<&str>>(3), None);
+}
+
+#[tokio::test]
+async fn notifications_reach_who_listens_and_nobody_else() {
+    let stage = Stage::with_pool_of(2);
+    let mut listeners = Vec::new();
+    for number in 0..3 {
+        let url = stage.served.url(&stage.database);
+        let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = futures_util::stream::poll_fn(move |cx| connection.poll_message(cx));
+            while let Some(Ok(message)) = messages.next().await {
+                if let tokio_postgres::AsyncMessage::Notification(one) = message {
+                    tell.send((one.channel().to_owned(), one.payload().to_owned()))
+                        .ok();
+                }
+            }
+        });
+        client
+            .batch_execute(&format!("listen channel_{number}"))
+            .await
+            .unwrap();
+        listeners.push((client, told));
+    }
+    let tellers = clients(&stage, 6).await;
+    let telling = (0..).zip(&tellers).map(async |(who, client): (i32, _)| {
+        for number in 0..3 {
+            let channel = format!("channel_{number}");
+            client
+                .query("select pg_notify($1, $2)", &[&channel, &who.to_string()])
+                .await
+                .unwrap();
+        }
+    });
+    join_all(telling).await;
+    for (number, (_client, told)) in listeners.iter_mut().enumerate() {
+        let mut payloads = Vec::new();
+        for _ in 0..6 {
+            let (channel, payload) = told.recv().await.unwrap();
+            assert_eq!(channel, format!("channel_{number}"));
+            payloads.push(payload);
+        }
+        payloads.sort();
+        assert_eq!(payloads, ["0", "1", "2", "3", "4", "5"]);
+        assert!(told.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn transactions_may_be_written_in_one_go() {
+    let stage = Stage::with_pool_of(2);
+    stage.directly("create table t (who int, a int)");
+    let clients = clients(&stage, 8).await;
+    let working = (0..).zip(&clients).map(async |(who, client): (i32, _)| {
+        let insert = client.prepare("insert into t values ($1, 10 / $2::int)");
+        let insert = insert.await.unwrap();
+        for round in 0..10_i32 {
+            let divisor = round % 3;
+            let (one, other): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 2]) =
+                ([&who, &1_i32], [&who, &divisor]);
+            let (begun, first, second, ended) = join4(
+                client.batch_execute("begin"),
+                client.execute(&insert, &one),
+                client.execute(&insert, &other),
+                client.simple_query("commit"),
+            )
+            .await;
+            begun.unwrap();
+            assert_eq!(first.unwrap(), 1);
+            match divisor {
+                0 => assert_eq!(
+                    second.unwrap_err().code(),
+                    Some(&SqlState::DIVISION_BY_ZERO)
+                ),
+                _ => assert_eq!(second.unwrap(), 1),
+            }
+            ended.unwrap();
+        }
+    });
+    join_all(working).await;
+    assert_eq!(stage.directly("select count(*) from t"), "96");
+    assert!(stage.connections() <= 2);
 }
