@@ -79,6 +79,13 @@ impl Registry {
         self.make(key(scope, &old.rest), &old.rest, shape.into())
     }
 
+    /// A schema has changed: what backends have accepted so far they may refuse now.
+    pub fn doubt(&self) {
+        for statement in self.statements.values().filter_map(Weak::upgrade) {
+            statement.proven.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn make(&mut self, key: Vec<u8>, rest: &[u8], shape: OnceLock<Shape>) -> Arc<Statement> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let statement = Arc::new(Statement {

@@ -400,6 +400,10 @@ impl Session {
         }
         let skipped = self.ledger.fail();
         self.undo(skipped, Cause::Failure);
+        if notice::sqlstate(body) == Some(SqlState::FEATURE_NOT_SUPPORTED) {
+            // A plan that must not change may be why.
+            self.shared.registry.borrow().doubt();
+        }
         // Who did not cancel is told why it was.
         if self.flow.overdue && notice::sqlstate(body) == Some(SqlState::QUERY_CANCELED) {
             self.cancelled().put(splice.insert(), Severity::Error);

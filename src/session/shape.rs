@@ -119,6 +119,7 @@ impl Session {
         if *statement.shape.get_or_init(|| shape.clone()) == shape {
             return;
         }
+        self.shared.registry.borrow().doubt();
         // What has the name upstream now is not what the name stands for.
         if let Some(lease) = &mut self.lease {
             lease.memory.remove(statement.id);

@@ -37,9 +37,7 @@ fn psycopg_sees_no_difference() {
     let driver = Driver {
         interpreter,
         script: "with_psycopg.py",
-        // It prepares with a Parse and a Sync alone. While all connections are in use that is
-        // answered from what was known before the change.
-        without: &["-schema_change"],
+        without: &[],
     };
     driver.sees_no_difference();
 }

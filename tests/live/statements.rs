@@ -448,3 +448,24 @@ fn fact_32_a_statement_is_compared_before_it_runs_where_it_has_just_been_prepare
     assert!(!seen.contains("_ambassador_"), "{seen}");
     assert_eq!(stage.directly("select count(*) from t"), "1");
 }
+
+#[test]
+fn fact_32_what_was_accepted_before_a_schema_change_is_asked_for_anew_even_in_a_crowd() {
+    let stage = Stage::with_pool_of(1);
+    stage.directly("create table t (a int)");
+    let prepare = [parse("s", "select * from t"), sync()];
+    let mut client = stage.client();
+    client.ask(&prepare);
+    stage.directly("alter table t add b int");
+    let stale = said(&client.ask(&[again("s", &[]), sync()]));
+    assert!(stale.join(" ").contains("0A000"), "{stale:?}");
+    client.run("deallocate all");
+    // All connections are in use: a Parse alone could be answered from what is known.
+    let mut other = stage.client();
+    other.run("begin");
+    client.send(&prepare.concat());
+    other.run("commit");
+    client.until_ready();
+    let fresh = said(&client.ask(&[again("s", &[]), sync()]));
+    assert_eq!(fresh, ["bound", "SELECT 0", "ready I"]);
+}
