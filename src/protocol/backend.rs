@@ -241,6 +241,14 @@ pub fn put_ready(out: &mut Vec<u8>, status: Status) {
     out.extend_from_slice(&[b'Z', 0, 0, 0, 5, status.byte()]);
 }
 
+/// Whether a CommandComplete's tag is that of a command after which texts may mean something else.
+#[inline]
+pub fn changes_schema(tag: &[u8]) -> bool {
+    let begins = |word: &[u8]| tag.starts_with(word);
+    matches!(tag.first(), Some(b'A' | b'C' | b'D'))
+        && (begins(b"ALTER ") || begins(b"CREATE ") || begins(b"DROP "))
+}
+
 /// Appends a CommandComplete.
 pub fn put_command_complete(out: &mut Vec<u8>, tag: &str) {
     write(out, b'C', |out| put_cstr(out, tag.as_bytes()));

@@ -302,6 +302,9 @@ impl Session {
                 ..
             })
         ) {
+            if backend::changes_schema(backend::body(seen)) {
+                self.shared.registry.borrow().doubt();
+            }
             return match self.ledger.front() {
                 Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
                 Some(_) | None => self.by_front(),
