@@ -410,7 +410,8 @@ impl Session {
         self.ledger.is_open_what(name, id) && !self.flow.copying
     }
 
-    fn plain(&mut self, reply: Reply, splice: &mut Splice<'_>) -> Step {
+    /// A message of which nothing but its answer matters.
+    pub(super) fn plain(&mut self, reply: Reply, splice: &mut Splice<'_>) -> Step {
         if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }

@@ -257,6 +257,9 @@ impl Session {
             Kind::Describe => self.describe(header, seen, splice),
             Kind::Execute => self.execute(header, seen, splice),
             Kind::Close => self.close(header, seen, splice),
+            // With a body that does not belong there, both are for the server to refuse.
+            Kind::Sync if self.is_odd(header) => self.plain(Reply::Sync, splice),
+            Kind::Flush if self.is_odd(header) => self.plain(Reply::Describe, splice),
             Kind::Sync => self.sync(cx)?,
             Kind::FunctionCall => self.function_call(splice),
             Kind::Flush => self.pass_if_leased(),
@@ -286,6 +289,11 @@ impl Session {
             return self.refuse(cx, kind);
         }
         Ok(step)
+    }
+
+    /// Whether a message that has no body comes with one. In a COPY the server reads over it.
+    fn is_odd(&self, header: Header) -> bool {
+        header.len > frame::HEADER && !self.flow.copying
     }
 
     fn pass_if_leased(&self) -> Step {
