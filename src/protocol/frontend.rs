@@ -91,13 +91,14 @@ pub fn bind(body: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((portal, statement, rest))
 }
 
-/// The body of a Describe or Close: what it speaks of, and its name.
+/// The body of a Describe or Close: what it speaks of, and its name. `None`: no server takes it,
+/// such as one that goes on behind the name.
 pub fn target(body: &[u8]) -> Option<(Target, &[u8])> {
     let (kind, rest) = body.split_first()?;
-    let (name, _) = split_cstr(rest)?;
+    let (name, behind) = split_cstr(rest)?;
     match kind {
-        b'S' => Some((Target::Statement, name)),
-        b'P' => Some((Target::Portal, name)),
+        b'S' if behind.is_empty() => Some((Target::Statement, name)),
+        b'P' if behind.is_empty() => Some((Target::Portal, name)),
         _ => None,
     }
 }
@@ -241,5 +242,6 @@ mod tests {
     fn a_name_without_its_terminator_is_no_message() {
         assert_eq!(bind(b"portal\0statement"), None);
         assert_eq!(target(b"Sname"), None);
+        assert_eq!(target(b"Sname\0more"), None);
     }
 }
