@@ -19,6 +19,7 @@ mod copying;
 mod driver;
 mod drivers;
 mod ending;
+mod fuzz;
 mod isolation;
 mod leaving;
 mod limits;
