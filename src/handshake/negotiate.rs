@@ -23,6 +23,9 @@ pub enum Error {
     Refused(#[from] Refused),
     #[error("{0} came twice")]
     Twice(&'static str),
+    /// Sent before encryption could have begun, it may be somebody else's (CVE-2021-23214).
+    #[error("unencrypted data came behind {0}")]
+    Injected(&'static str),
     #[error("a direct TLS connection came, and TLS is not supported yet")]
     DirectTls,
     #[error("the client's connection broke: {0}")]
@@ -44,15 +47,19 @@ pub async fn negotiate(link: &mut Link) -> Result<Arrival, Error> {
         let Some(packet) = packet(link, &mut inbox).await? else {
             return Ok(Arrival::Nothing);
         };
-        match startup::read(&packet)? {
-            First::Ssl if ssl => return Err(Error::Twice("an SSLRequest")),
-            First::Ssl => ssl = true,
-            First::GssEncryption if gss => return Err(Error::Twice("a GSSENCRequest")),
-            First::GssEncryption => gss = true,
+        let (request, before) = match startup::read(&packet)? {
+            First::Ssl => ("an SSLRequest", std::mem::replace(&mut ssl, true)),
+            First::GssEncryption => ("a GSSENCRequest", std::mem::replace(&mut gss, true)),
             First::Cancel { pid, key } => return Ok(Arrival::Cancel { pid, key }),
             First::Startup(startup) => return Ok(Arrival::Startup(startup, inbox)),
+        };
+        if before {
+            return Err(Error::Twice(request));
         }
         refuse_encryption(link).await?;
+        if !inbox.is_empty() {
+            return Err(Error::Injected(request));
+        }
     }
 }
 

@@ -57,9 +57,11 @@ pub async fn accept(listener: TcpListener, plan: Arc<Plan>, here: Rc<Worker>) {
             return;
         }
     };
+    let mut failing = false;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                failing = false;
                 let seat = plan.seat();
                 if seat.worker() == here.index() {
                     here.serve(stream, seat);
@@ -67,11 +69,26 @@ pub async fn accept(listener: TcpListener, plan: Arc<Plan>, here: Rc<Worker>) {
                     plan.hand_over(stream, seat);
                 }
             }
+            // The client has gone again before we looked, as probes do.
+            Err(error) if concerns_that_client(&error) => {}
             Err(error) => {
-                // Mostly too many open files: what is connected goes on.
-                tracing::warn!("cannot accept a client: {error}");
+                // Mostly too many open files: what is connected goes on. Said once, not with
+                // every try.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("cannot accept clients: {error}");
+                }
                 tokio::time::sleep(REST).await;
             }
         }
     }
+}
+
+/// Whether the next client may well be accepted: Linux reports here what is wrong with the new
+/// socket (accept(2), "Error handling").
+fn concerns_that_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
 }

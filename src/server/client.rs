@@ -24,9 +24,9 @@ use crate::session::{End, Fault, Session, Signal, Wishes, welcome};
 use crate::telemetry::events;
 
 /// Serves one client until it leaves.
-pub async fn serve(worker: Rc<Worker>, link: Link, seat: ClientSeat) {
+pub async fn serve(worker: Rc<Worker>, link: Link, mut seat: ClientSeat) {
     // Boxed: a login holds much more than a session does.
-    let login = Box::pin(login(&worker, link));
+    let login = Box::pin(login(&worker, link, &mut seat));
     let Some(mut session) = login.await else {
         return;
     };
@@ -45,9 +45,13 @@ fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
 }
 
 /// `None`: the client did not come to stay, or was not let in and knows why.
-async fn login(worker: &Rc<Worker>, mut link: Link) -> Option<Box<Session>> {
+async fn login(
+    worker: &Rc<Worker>,
+    mut link: Link,
+    seat: &mut ClientSeat,
+) -> Option<Box<Session>> {
     let limit = worker.plan().settings.login_timeout;
-    let entering = enter(worker, &mut link);
+    let entering = enter(worker, &mut link, seat);
     let entered = if limit.is_zero() {
         entering.await
     } else {
@@ -90,7 +94,11 @@ struct Entry {
     user: crate::auth::User,
 }
 
-async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Visit, End> {
+async fn enter(
+    worker: &Rc<Worker>,
+    link: &mut Link,
+    seat: &mut ClientSeat,
+) -> Result<Visit, End> {
     let arrived = match negotiate(link).await {
         // As the server: a cancel has no answer, not even a wrong one.
         Err(handshake::Error::Refused(Refused::CancelLength)) => Arrival::Nothing,
@@ -102,7 +110,7 @@ async fn enter(worker: &Rc<Worker>, link: &mut Link) -> Result<Visit, End> {
         Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
-    admit(plan)?;
+    admit(plan, seat)?;
     if startup.replication {
         return Err(Fault::Replication.into());
     }
@@ -136,15 +144,16 @@ fn find(plan: &Plan, name: &str) -> Option<usize> {
     databases.position(|one| std::ptr::eq(one, database))
 }
 
-fn admit(plan: &Plan) -> Result<(), Fault> {
+fn admit(plan: &Plan, seat: &mut ClientSeat) -> Result<(), Fault> {
     if plan.is_closed() {
         return Err(Fault::Draining);
     }
     let limit = plan.settings.max_clients;
-    if limit > 0 && plan.clients() > limit {
-        return Err(Fault::TooManyClients { limit });
+    if plan.admit(seat) {
+        Ok(())
+    } else {
+        Err(Fault::TooManyClients { limit })
     }
-    Ok(())
 }
 
 async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<Box<Session>> {
@@ -191,9 +200,10 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
 fn refused(error: handshake::Error) -> End {
     match error {
         handshake::Error::Refused(why) => Fault::Startup(why).into(),
-        handshake::Error::Twice(what) => Fault::StartupOrder(what).into(),
-        handshake::Error::DirectTls => Fault::StartupOrder("TLS without a request for it").into(),
         handshake::Error::Broken(error) => End::Client(error),
+        order @ (handshake::Error::Twice(_)
+        | handshake::Error::Injected(_)
+        | handshake::Error::DirectTls) => Fault::StartupOrder(order).into(),
     }
 }
 

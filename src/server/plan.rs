@@ -21,7 +21,10 @@ pub struct Plan {
     pub cancels: Arc<CancelKeys>,
     pub statements: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
+    /// Sockets of clients on each worker, those still at the door too.
     clients: Arc<[AtomicUsize]>,
+    /// Clients that have shown a start-up, for `max_clients`.
+    admitted: Arc<AtomicUsize>,
     mail: Arc<Mailboxes>,
     exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
     /// Connections to each backend, of all pools.
@@ -40,6 +43,7 @@ impl Plan {
             statements: Arc::default(),
             connections: Arc::default(),
             clients: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            admitted: Arc::default(),
             mail: Arc::new(Mailboxes(boxes)),
             exchanges: Mutex::default(),
             seats: Mutex::default(),
@@ -90,6 +94,19 @@ impl Plan {
     pub fn clients(&self) -> usize {
         let counts = self.clients.iter();
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts a client that has shown its start-up; `false`: there are `max_clients` already.
+    /// Who is silent at the door takes no place from those who come to work.
+    pub fn admit(&self, seat: &mut ClientSeat) -> bool {
+        let limit = self.settings.max_clients;
+        let more = |have: usize| (limit == 0 || have < limit).then_some(have + 1);
+        let (relaxed, admitted) = (Ordering::Relaxed, &self.admitted);
+        let taken = admitted.fetch_update(relaxed, relaxed, more).is_ok();
+        if taken {
+            seat.admitted = Some(Arc::clone(admitted));
+        }
+        taken
     }
 
     pub fn hand_over(&self, stream: std::net::TcpStream, seat: ClientSeat) {
@@ -143,6 +160,8 @@ impl Post for Mailboxes {
 pub struct ClientSeat {
     clients: Arc<[AtomicUsize]>,
     worker: usize,
+    /// The count of those let in, once this one is.
+    admitted: Option<Arc<AtomicUsize>>,
 }
 
 impl ClientSeat {
@@ -153,6 +172,7 @@ impl ClientSeat {
         Self {
             clients: Arc::clone(clients),
             worker,
+            admitted: None,
         }
     }
 
@@ -165,6 +185,9 @@ impl Drop for ClientSeat {
     fn drop(&mut self) {
         if let Some(count) = self.clients.get(self.worker) {
             count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(admitted) = &self.admitted {
+            admitted.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

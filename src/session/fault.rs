@@ -2,6 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
+use crate::handshake;
 use crate::pool::{Pool, Refusal};
 use crate::protocol::{
     SqlState,
@@ -78,7 +79,7 @@ pub enum Fault {
     #[error("{0}")]
     Startup(#[source] startup::Refused),
     #[error("ambassador: protocol violation during start-up: {0}")]
-    StartupOrder(&'static str),
+    StartupOrder(#[source] handshake::Error),
     #[error("ambassador: login took longer than {0:?} (login_timeout)")]
     LoginTimeout(Duration),
     #[error("ambassador: sorry, too many clients already ({limit}, max_clients)")]
