@@ -45,11 +45,7 @@ fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
 }
 
 /// `None`: the client did not come to stay, or was not let in and knows why.
-async fn login(
-    worker: &Rc<Worker>,
-    mut link: Link,
-    seat: &mut ClientSeat,
-) -> Option<Box<Session>> {
+async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Box<Session>> {
     let limit = worker.plan().settings.login_timeout;
     let entering = enter(worker, &mut link, seat);
     let entered = if limit.is_zero() {

@@ -20,6 +20,7 @@ mod driver;
 mod drivers;
 mod ending;
 mod fuzz;
+mod hostile;
 mod isolation;
 mod leaving;
 mod limits;
