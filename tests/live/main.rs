@@ -30,6 +30,7 @@ mod outage;
 mod pool;
 mod protocol;
 mod psql;
+mod sizes;
 mod stage;
 mod startup;
 mod statements;
