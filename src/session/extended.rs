@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     End, Session,
-    forward::Step,
+    forward::{GATHER, Step},
     ledger::{Name, Registers, Reply, Role},
     names, pin,
     request::must_gather,
@@ -90,15 +90,16 @@ impl Session {
         if !self.will_run() {
             return Step::Pass;
         }
-        if self.is_verbatim() || message.is_none() {
+        if self.is_verbatim() || (whole && message.is_none()) {
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
-        // What cannot be prepared again elsewhere keeps the session here.
+        // What cannot be prepared again elsewhere keeps the session here; so does a name whose
+        // end may be too far away for a Bind to find it.
         let shared = self.pool.settings().prepared_statements > 0;
-        if !whole || (!shared && !name.is_empty()) {
+        if !whole || name.len() > GATHER / 2 || (!shared && !name.is_empty()) {
             self.pin(pin::Reason::Statement);
-            if name.is_empty() {
+            if message.is_some() && name.is_empty() {
                 self.names.forget_unnamed();
                 if let Some(lease) = &mut self.lease {
                     lease.memory.unnamed = None;
@@ -189,7 +190,8 @@ impl Session {
         self.ledger.owe(Reply::Parse, Role::Ours);
         self.ledger.owe(Reply::Parse, Role::Client);
         if let Some(lease) = &mut self.lease {
-            lease.memory.litter(name.into());
+            // A Close may be shorter than a Parse; the server knows the name by its beginning.
+            lease.memory.litter(names::key(&name).into());
         }
         Step::Replaced(seen.len())
     }
