@@ -17,6 +17,10 @@ const HELD: usize = 64 * 1024;
 /// What may lie ready for a client that does not read.
 const UNREAD: usize = 1024 * 1024;
 
+/// Messages whose answers may be outstanding: a client that asks on and on and never reads waits,
+/// instead of having all of it noted.
+const UNANSWERED: usize = 16 * 1024;
+
 /// What to do with a frame.
 pub(super) enum Step {
     /// It goes on as it is.
@@ -56,6 +60,10 @@ impl Session {
             // Others wait for the connection that would lie idle here. Queues again when it reads.
             self.flow.resume |= self.ticket.take().is_some();
             return Ok(self.turn_away());
+        }
+        // Goes on with the backend's next answer; until it owes one, nothing is kept back.
+        if self.ledger.len() > UNANSWERED {
+            return Ok(false);
         }
         if self.collect_lease(cx) {
             self.process_held(cx, &mut io.output)?;

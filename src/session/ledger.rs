@@ -430,6 +430,12 @@ impl Ledger {
         self.owed.iter().any(|owed| owed.reply.ends_ready())
     }
 
+    /// How many answers are owed.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.owed.len()
+    }
+
     /// Whether nothing is owed and no batch is left open.
     #[inline]
     pub fn is_empty(&self) -> bool {
