@@ -17,6 +17,11 @@ use crate::topology::Address;
 /// The longest message that a backend may send before we are in.
 const MAX_LOGIN_MESSAGE: usize = 1024 * 1024;
 
+/// Reported settings that are remembered; a server has some fifteen.
+const MAX_STATUSES: usize = 1000;
+/// The longest cancel key of protocol 3.2.
+const MAX_KEY: usize = 256;
+
 /// A stretch of PBKDF2 longer than this leaves the worker's thread.
 const INLINE_ITERATIONS: u32 = 20_000;
 
@@ -230,6 +235,7 @@ async fn scram_exchange(
 async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connection, ConnectError> {
     let mut statuses = Parameters::default();
     let mut identity = None;
+    let (mut reported, mut kept) = (0, 0);
     loop {
         let frame = wire.next().await?;
         let body = backend::body(&frame);
@@ -242,11 +248,17 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
         }
         if kind == Kind::ParameterStatus {
             let (name, value) = backend::parameter_status(body).ok_or(ConnectError::Protocol)?;
+            (reported, kept) = (reported + 1, kept + body.len());
+            if reported > MAX_STATUSES || kept > MAX_LOGIN_MESSAGE {
+                return Err(ConnectError::Protocol);
+            }
             statuses.set(name, value);
         }
         // Where there is no key there is no cancelling, and nothing else is amiss.
         if kind == Kind::BackendKeyData {
-            let (pid, key) = backend::key_data(body).ok_or(ConnectError::Protocol)?;
+            let (pid, key) = backend::key_data(body)
+                .filter(|(_, key)| key.len() <= MAX_KEY)
+                .ok_or(ConnectError::Protocol)?;
             identity = Some((pid, key.to_owned()));
         }
     }

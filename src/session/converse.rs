@@ -8,6 +8,9 @@ use crate::protocol::{
     frame,
 };
 
+/// The longest message that an answer to us may have.
+const LONGEST: usize = 1024 * 1024;
+
 /// Sends `commands` and reads until the backend has been ready `readies` times. `visit` sees
 /// every notice and error; reported settings are noted. Gives the last status.
 ///
@@ -68,5 +71,9 @@ pub(super) async fn converse(
 /// The whole frame at the front, if it is here.
 fn next(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
     let header = frame::peek(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(header.and_then(|header| bytes.get(..header.len)))
+    match header {
+        Some(header) if header.len > LONGEST => Err(io::ErrorKind::InvalidData.into()),
+        Some(header) => Ok(bytes.get(..header.len)),
+        None => Ok(None),
+    }
 }

@@ -61,7 +61,7 @@ impl Session {
             self.flow.resume |= self.ticket.take().is_some();
             return Ok(self.turn_away());
         }
-        // Goes on with the backend's next answer; until it owes one, nothing is kept back.
+        // What the backend answers makes room, and leads back here.
         if self.ledger.len() > UNANSWERED {
             return Ok(false);
         }

@@ -299,8 +299,8 @@ async fn ask(
                 notices.extend_from_slice(frame);
             }
         };
-        let talk = converse(&mut lease, &commands, 1, visit).await;
-        talk.map_err(|error| lost(pool, &error))?;
+        let talk = converse(&mut lease, &commands, 1, visit);
+        within(pool, talk).await.map_err(|error| lost(pool, &error))?;
     }
     if let Some(body) = error {
         drop(lease);
@@ -321,6 +321,21 @@ async fn ask(
         home,
         own: None,
     })
+}
+
+/// What a start-up asks of a backend takes no longer than a login there may: `connect_timeout`.
+async fn within<T>(
+    pool: &Pool,
+    talk: impl Future<Output = std::io::Result<T>>,
+) -> std::io::Result<T> {
+    let limit = pool.target().settings.connect_timeout;
+    if limit.is_zero() {
+        return talk.await;
+    }
+    match tokio::time::timeout(limit, talk).await {
+        Ok(talk) => talk,
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    }
 }
 
 /// Dials a connection with the client's very start-up, for values that cannot be set later.
