@@ -18,7 +18,7 @@ use crate::topology::Address;
 const MAX_LOGIN_MESSAGE: usize = 1024 * 1024;
 
 /// Reported settings that are remembered; a server has some fifteen.
-const MAX_STATUSES: usize = 1000;
+pub const MAX_STATUSES: usize = 1000;
 /// The longest cancel key of protocol 3.2.
 const MAX_KEY: usize = 256;
 

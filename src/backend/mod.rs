@@ -9,7 +9,7 @@ mod memory;
 mod settings;
 
 pub use cancel::cancel;
-pub use connect::{ConnectError, Login, Target, connect};
+pub use connect::{ConnectError, Login, MAX_STATUSES, Target, connect};
 pub use connection::{Connection, ConnectionId, Parcel, Seat};
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use settings::{Keepalive, Settings};

@@ -28,6 +28,10 @@ impl Parameters {
             .map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -13,7 +13,7 @@ use super::{
     prepared::PREFIX,
     splice::Splice,
 };
-use crate::backend::{SOMEBODYS, StatementId};
+use crate::backend::{MAX_STATUSES, SOMEBODYS, StatementId};
 use crate::net;
 use crate::protocol::{
     Parameters, SqlState,
@@ -185,7 +185,7 @@ impl Session {
             }
             Kind::CopyOutResponse | Kind::CopyDone | Kind::FunctionCallResponse => self.by_front(),
             Kind::ErrorResponse => self.error(header, seen, splice),
-            Kind::ParameterStatus => Ok(self.status(header, seen)),
+            Kind::ParameterStatus => self.status(header, seen),
             // Only who listens is told, and who listens is pinned.
             Kind::NotificationResponse if self.flow.keep == Keep::No => Ok(Step::Swallow),
             Kind::NotificationResponse => Ok(Step::Pass),
@@ -276,10 +276,12 @@ impl Session {
     }
 
     fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
-        if seen.len() < header.len {
+        let believable = header.len == HEADER + 1;
+        if seen.len() < header.len && believable {
             return Ok(Step::Gather);
         }
         let status = Status::of(backend::body(seen))
+            .filter(|_| believable)
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
         self.flow.status = status;
         match self.ledger.settle() {
@@ -310,7 +312,7 @@ impl Session {
                 Some(_) | None => self.by_front(),
             };
         }
-        if seen.len() < header.len {
+        if seen.len() < header.len && header.len <= GATHER {
             return Ok(Step::Gather);
         }
         self.change(splice)
@@ -556,20 +558,23 @@ impl Session {
 
     /// A reported setting is told when it differs from what the client was last told, whoever
     /// caused the report.
-    fn status(&mut self, header: Header, seen: &[u8]) -> Step {
+    fn status(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
         if seen.len() < header.len && header.len <= GATHER {
-            return Step::Gather;
+            return Ok(Step::Gather);
         }
         let body = seen.get(HEADER..).unwrap_or_default();
         let Some((name, value)) = backend::parameter_status(body) else {
-            return Step::Pass;
+            return Ok(Step::Pass);
         };
         if let Some(lease) = &mut self.lease {
             lease.statuses.set(name, value);
+            if lease.statuses.len() > MAX_STATUSES {
+                return Err(Break::Lost("it reports settings without an end".to_owned()));
+            }
         }
         let former = self.identity.told.get(name);
         if former == Some(value) {
-            return Step::Swallow;
+            return Ok(Step::Swallow);
         }
         // What a transaction has set is undone should it be lost.
         if self.flow.keep == Keep::No
@@ -579,7 +584,7 @@ impl Session {
             self.flow.reports.set(name, former);
         }
         std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
-        Step::Pass
+        Ok(Step::Pass)
     }
 
     /// After a read: gives the connection back when nothing holds it.
@@ -590,7 +595,11 @@ impl Session {
         if !self.ledger.is_empty() {
             return Ok(());
         }
-        if !self.is_idle() || !lease.inbox.is_empty() || lease.link.is_backed_up() {
+        // Half a message that nobody asked for is not waited for, with a connection that others
+        // could have.
+        let half = !lease.inbox.is_empty();
+        let spoilt = half && self.flow.keep == Keep::No && self.is_idle();
+        if !self.is_idle() || (half && !spoilt) || lease.link.is_backed_up() {
             let outside = self.flow.status == Status::Idle;
             self.enter(if outside {
                 Phase::Active
@@ -602,6 +611,7 @@ impl Session {
         self.flow.overdue = false;
         self.flow.cancelled = false;
         self.flow.changes.clear();
+        self.flow.tainted |= spoilt;
         self.enter(Phase::Idle);
         if self.flow.keep == Keep::No {
             self.give_back();

@@ -300,7 +300,9 @@ async fn ask(
             }
         };
         let talk = converse(&mut lease, &commands, 1, visit);
-        within(pool, talk).await.map_err(|error| lost(pool, &error))?;
+        within(pool, talk)
+            .await
+            .map_err(|error| lost(pool, &error))?;
     }
     if let Some(body) = error {
         drop(lease);
