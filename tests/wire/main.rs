@@ -8,6 +8,7 @@
 
 mod backends;
 mod clients;
+mod hostile_backends;
 mod leaving;
 mod losses;
 mod peers;

@@ -83,6 +83,10 @@ impl Backend {
         Served::ambassador_with(&[&own, args].concat())
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -121,11 +125,19 @@ impl Wire {
 
     /// A raw client that has sent its start-up and read nothing.
     pub fn knock(port: u16, database: &str) -> Self {
+        Self::knock_with(port, database, &[])
+    }
+
+    /// The same with settings.
+    pub fn knock_with(port: u16, database: &str, settings: &[(&str, &str)]) -> Self {
         let mut wire = Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
         let mut packet = Vec::new();
-        let pairs: [(&[u8], &[u8]); 2] =
-            [(b"user", b"postgres"), (b"database", database.as_bytes())];
-        startup::put(&mut packet, pairs.into_iter());
+        let who = [("user", "postgres"), ("database", database)];
+        let pairs = who.iter().chain(settings);
+        startup::put(
+            &mut packet,
+            pairs.map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+        );
         wire.send(&packet).unwrap();
         wire
     }
@@ -175,6 +187,19 @@ impl Wire {
             }
         }
         words.join(", ")
+    }
+
+    /// Reads on to a ReadyForQuery or the end, and keeps nothing.
+    pub fn skip_to_end_or_ready(&mut self) {
+        let mut header = [0; frame::HEADER];
+        while self.stream.read_exact(&mut header).is_ok() && header[0] != b'Z' {
+            let header = frame::peek(&header).unwrap().unwrap();
+            let body = (header.len - frame::HEADER) as u64;
+            let read = io::copy(&mut (&mut self.stream).take(body), &mut io::sink());
+            if read.ok() != Some(body) {
+                return;
+            }
+        }
     }
 
     /// The answer to a Query.
