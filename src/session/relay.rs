@@ -212,11 +212,22 @@ impl Session {
     /// The answer to the front message is complete.
     #[inline]
     fn done(&mut self, reply: Reply) -> Result<Step, Break> {
-        match self.ledger.settle() {
-            Some(owed) if owed.reply == reply && owed.role.is_client() => Ok(Step::Pass),
-            Some(owed) if owed.reply == reply => Ok(Step::Swallow),
-            Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
-        }
+        self.settles(|owed| owed == reply)
+    }
+
+    /// The answer to the front message is complete, if it is one to such a message. If not, that
+    /// message is owed its answer all the same.
+    #[inline]
+    fn settles(&mut self, fits: impl Fn(Reply) -> bool) -> Result<Step, Break> {
+        let step = match self.ledger.front() {
+            Some(owed) if !fits(owed.reply) => None,
+            Some(owed) if owed.role.is_client() => Some(Step::Pass),
+            Some(_) => Some(Step::Swallow),
+            None => None,
+        };
+        let step = step.ok_or_else(|| Break::Lost("its answers are out of order".to_owned()))?;
+        self.ledger.settle();
+        Ok(step)
     }
 
     /// What a statement takes.
@@ -283,12 +294,9 @@ impl Session {
         let status = Status::of(backend::body(seen))
             .filter(|_| believable)
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
+        let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
-        match self.ledger.settle() {
-            Some(owed) if owed.reply.ends_ready() && owed.role.is_client() => Ok(Step::Pass),
-            Some(owed) if owed.reply.ends_ready() => Ok(Step::Swallow),
-            Some(_) | None => Err(Break::Lost("its answers are out of order".to_owned())),
-        }
+        Ok(step)
     }
 
     fn complete(
