@@ -211,7 +211,7 @@ fn fact_44_whatever_a_backend_does_at_the_door_costs_that_connection_and_nobody_
         // Of the other connections the first one that is dialled is the hostile one.
         let mut client = Wire::client(served.port(), "app");
         assert_eq!(client.query("x"), "C DONE, Z I", "{what}");
-        assert_eq!(backend.connections(), 3, "{what}");
+        assert!(backend.connections() >= 3, "{what}");
         release.store(true, Ordering::Relaxed);
         assert_eq!(other.answer(), "C DONE, Z I", "{what}");
         let grown = peak(&served) - before;
