@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -83,23 +83,47 @@ impl Parcel {
     }
 }
 
+/// The places for connections to one backend, of all pools and workers.
+#[derive(Debug, Default)]
+pub struct Seats {
+    taken: AtomicUsize,
+    /// A request waits for one, and no idle connection has been closed for it yet.
+    short: AtomicBool,
+}
+
+impl Seats {
+    /// Says that a request waits and found no place.
+    pub fn ask_room(&self) {
+        self.short.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an idle connection is to be closed for who waits elsewhere; true once for each
+    /// time that somebody asked.
+    pub fn claim_room(&self) -> bool {
+        self.short.load(Ordering::Relaxed) && self.short.swap(false, Ordering::Relaxed)
+    }
+
+    pub fn are_taken(&self, limit: usize) -> bool {
+        limit > 0 && self.taken.load(Ordering::Relaxed) >= limit
+    }
+}
+
 /// A place among all connections to one backend; dropping it frees the place.
 #[derive(Debug)]
-pub struct Seat(Arc<AtomicUsize>);
+pub struct Seat(Arc<Seats>);
 
 impl Seat {
     /// Takes a place; `None`: all `limit` are taken. 0: no limit.
-    pub fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+    pub fn take(seats: &Arc<Seats>, limit: usize) -> Option<Self> {
         let more = |have: usize| (limit == 0 || have < limit).then_some(have + 1);
-        taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
-        Some(Self(Arc::clone(taken)))
+        let relaxed = Ordering::Relaxed;
+        seats.taken.fetch_update(relaxed, relaxed, more).ok()?;
+        Some(Self(Arc::clone(seats)))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -41,6 +41,10 @@ pub enum Refusal {
         "no connection became free within {waited:?} (acquire_timeout): all {size} are in use (pool_size)"
     )]
     Saturated { waited: Duration, size: usize },
+    #[error(
+        "no connection became free within {waited:?}: the backend has {limit} from here already (max_backend_connections)"
+    )]
+    BackendFull { waited: Duration, limit: usize },
     #[error("cannot reach the backend: {0}")]
     Unreachable(Rc<ConnectError>),
     /// The backend refuses this login, and would again.
@@ -249,16 +253,18 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
         return;
     }
     let failure = shelf.failure.clone().filter(|_| shelf.open == 0);
+    let limit = pool.settings.max_backend_connections;
+    let full = shelf.open < shelf.share && pool.exchange.seats().are_taken(limit);
     let (late, rest): (Vec<_>, Vec<_>) = shelf.waiters.drain(..).partition(due);
     shelf.waiters = rest.into();
     drop(shelf);
     for waiter in late {
+        let waited = now.saturating_duration_since(waiter.since);
+        let size = pool.settings.pool_size;
         let refusal = match &failure {
             Some(failure) => Refusal::Unreachable(Rc::clone(failure)),
-            None => Refusal::Saturated {
-                waited: now.saturating_duration_since(waiter.since),
-                size: pool.settings.pool_size,
-            },
+            None if full => Refusal::BackendFull { waited, limit },
+            None => Refusal::Saturated { waited, size },
         };
         if waiter.is_waiting() {
             waiter.settle(State::Refused(refusal));
@@ -271,6 +277,9 @@ pub(super) fn dial_where_needed(pool: &Rc<Pool>) {
     while may_dial(pool) {
         let limit = pool.settings.max_backend_connections;
         let Some(seat) = pool.exchange.take_seat(limit) else {
+            if front(&mut pool.shelf.borrow_mut()).is_some() {
+                pool.exchange.seats().ask_room();
+            }
             return;
         };
         let mut shelf = pool.shelf.borrow_mut();
@@ -374,10 +383,8 @@ impl Pool {
     ) -> Result<Lease, Refusal> {
         let limit = self.settings.max_backend_connections;
         let Some(seat) = self.exchange.take_seat(limit) else {
-            return Err(Refusal::Saturated {
-                waited: Duration::ZERO,
-                size: limit,
-            });
+            let waited = Duration::ZERO;
+            return Err(Refusal::BackendFull { waited, limit });
         };
         let id = self.exchange.next_connection();
         let (target, login) = (&self.target, &self.login);

@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use super::Key;
-use crate::backend::{ConnectionId, Parcel, Seat};
+use crate::backend::{ConnectionId, Parcel, Seat, Seats};
 
 /// Takes messages to the workers. Implemented where the workers are.
 pub trait Post: Send + Sync {
@@ -27,7 +27,7 @@ pub struct Exchange {
     desks: Vec<Desk>,
     numbers: AtomicU64,
     connections: Arc<AtomicU64>,
-    seats: Arc<AtomicUsize>,
+    seats: Arc<Seats>,
     post: Arc<dyn Post>,
 }
 
@@ -49,7 +49,7 @@ impl Exchange {
         least: usize,
         workers: usize,
         connections: Arc<AtomicU64>,
-        seats: Arc<AtomicUsize>,
+        seats: Arc<Seats>,
         post: Arc<dyn Post>,
     ) -> Self {
         let desk = |worker| Desk {
@@ -95,6 +95,11 @@ impl Exchange {
     /// A place among the backend's connections.
     pub fn take_seat(&self, limit: usize) -> Option<Seat> {
         Seat::take(&self.seats, limit)
+    }
+
+    /// The places among the backend's connections.
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     pub(super) fn publish(&self, worker: usize, front: Option<u64>, slack: usize) {

@@ -130,6 +130,7 @@ impl Pool {
     pub fn tick(self: &Rc<Self>, now: Instant) {
         acquire::expire(self, now);
         shelf::reap(self, now);
+        shelf::make_room(self);
         acquire::dial_where_needed(self);
         acquire::ask_again(self);
     }

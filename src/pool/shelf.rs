@@ -312,6 +312,21 @@ pub(super) fn reap(pool: &Rc<Pool>, now: Instant) {
     }
 }
 
+/// Where another pool's requests wait for a place among the backend's connections
+/// (`max_backend_connections`), one that is idle here makes room.
+pub(super) fn make_room(pool: &Rc<Pool>) {
+    let idle = {
+        let mut shelf = pool.shelf.borrow_mut();
+        let spare = !shelf.idle.is_empty() && shelf.open > pool.exchange.least(pool.worker);
+        let room = spare && pool.exchange.seats().claim_room();
+        // The one that has been idle for longest.
+        room.then(|| shelf.idle.remove(0))
+    };
+    if let Some(connection) = idle {
+        close(pool, connection);
+    }
+}
+
 /// Moves a connection, and the share that it fills, to another worker.
 pub(super) fn give_away(pool: &Rc<Pool>, connection: Box<Connection>, worker: usize) {
     let id = connection.id;

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Database, Settings, worker::Mail};
-use crate::backend::Parcel;
+use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
 
@@ -28,7 +28,7 @@ pub struct Plan {
     mail: Arc<Mailboxes>,
     exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
     /// Connections to each backend, of all pools.
-    seats: Mutex<HashMap<String, Arc<AtomicUsize>>>,
+    seats: Mutex<HashMap<String, Arc<Seats>>>,
     closed: AtomicBool,
 }
 

@@ -228,9 +228,9 @@ impl fmt::Display for Loss {
 
 fn refusal_code(refusal: &Refusal) -> SqlState {
     match refusal {
-        Refusal::TooManyWaiting { .. } | Refusal::Saturated { .. } => {
-            SqlState::TOO_MANY_CONNECTIONS
-        }
+        Refusal::TooManyWaiting { .. }
+        | Refusal::Saturated { .. }
+        | Refusal::BackendFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
         Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
         Refusal::Rejected(_) => SqlState::INVALID_AUTHORIZATION,
     }
@@ -239,6 +239,9 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
 fn refusal_hint(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::TooManyWaiting { .. } => Some("Raise max_waiting or pool_size."),
+        Refusal::BackendFull { .. } => Some(
+            "Raise max_backend_connections, or look for transactions that are kept open and for sessions that are pinned.",
+        ),
         Refusal::Saturated { .. } => {
             Some("Raise pool_size, or look for transactions that are kept open.")
         }
