@@ -34,4 +34,5 @@ mod sizes;
 mod stage;
 mod startup;
 mod statements;
+mod users;
 mod wire;
