@@ -140,9 +140,31 @@ impl Pool {
         !self.shelf.borrow().idle.is_empty()
     }
 
+    /// Whether nothing would be lost with it: it has no connection, nobody waits, and all that it
+    /// knows is its share of the size, which is what it would begin with again.
+    pub fn is_unused(&self) -> bool {
+        let shelf = self.shelf.borrow();
+        let resting = shelf
+            .rest_until
+            .is_some_and(|until| self.clock.now() < until);
+        shelf.counts() == Counts::default()
+            && !resting
+            && shelf.share == self.exchange.first_share(self.worker)
+            && self.exchange.least(self.worker) == 0
+    }
+
     /// How many connections are lent, idle and being dialled; how many requests wait.
     pub fn counts(&self) -> Counts {
         self.shelf.borrow().counts()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // The keeper ends with its pool.
+        if let Some(keeper) = self.keeper.take() {
+            keeper.wake();
+        }
     }
 }
 

@@ -83,6 +83,20 @@ impl Plan {
         Arc::clone(exchange)
     }
 
+    /// Forgets what the workers' pools of this key shared, once none of them has it any more.
+    pub fn forget_exchange(&self, key: &Key) {
+        let mut exchanges = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if exchanges
+            .get(key)
+            .is_some_and(|exchange| Arc::strong_count(exchange) == 1)
+        {
+            exchanges.remove(key);
+        }
+    }
+
     /// A place for a new client, on the worker with the fewest.
     pub fn seat(&self) -> ClientSeat {
         let counts = self.clients.iter().enumerate();

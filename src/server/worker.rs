@@ -278,6 +278,18 @@ impl Worker {
         }
     }
 
+    /// Forgets the pools that are out of use: clients may ask for any number of names.
+    fn forget_unused(&self) {
+        let unused = |lobby: &Rc<Lobby>| Rc::strong_count(lobby) == 1 && lobby.is_unused();
+        let mut lobbies = self.lobbies.borrow_mut();
+        let forgotten: Vec<_> = lobbies.extract_if(|_, lobby| unused(lobby)).collect();
+        drop(lobbies);
+        for (key, lobby) in forgotten {
+            drop(lobby);
+            self.plan.forget_exchange(&key);
+        }
+    }
+
     fn signal_all(&self, signal: Signal) {
         self.shared.sessions.each(|handle| handle.signal(signal));
     }
@@ -304,7 +316,9 @@ async fn tick(worker: Rc<Worker>) {
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
         for lobby in lobbies {
             lobby.pool().tick(now);
+            drop(lobby);
         }
+        worker.forget_unused();
         if limited {
             worker.shared.sessions.each(|handle| handle.check(now));
         }

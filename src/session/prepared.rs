@@ -18,10 +18,15 @@ pub const PREFIX: &[u8] = b"_ambassador_";
 /// Entries at which the dead ones are first looked for.
 const SWEEP: usize = 1024;
 
+/// Scopes remembered. Beyond, all are forgotten: sessions that come later share no statement with
+/// those before, and nothing else is lost.
+const SCOPES: usize = 4096;
+
 /// The statements that this worker's sessions and connections know.
 pub struct Registry {
     statements: HashMap<Box<[u8]>, Weak<Statement>>,
-    scopes: HashMap<Box<[u8]>, u32>,
+    scopes: HashMap<Box<[u8]>, Scope>,
+    next_scope: u32,
     /// The next number, shared by all workers: connections move.
     next: Arc<AtomicU64>,
     sweep_at: usize,
@@ -36,6 +41,7 @@ impl Registry {
         Self {
             statements: HashMap::new(),
             scopes: HashMap::new(),
+            next_scope: 0,
             next,
             sweep_at: SWEEP,
         }
@@ -51,8 +57,16 @@ impl Registry {
             key.extend_from_slice(value.unwrap_or_default());
             key.push(0);
         }
-        let next = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
-        Scope(*self.scopes.entry(key.into()).or_insert(next))
+        if let Some(scope) = self.scopes.get(key.as_slice()) {
+            return *scope;
+        }
+        if self.scopes.len() >= SCOPES {
+            self.scopes.clear();
+        }
+        let scope = Scope(self.next_scope);
+        self.next_scope = self.next_scope.wrapping_add(1);
+        self.scopes.insert(key.into(), scope);
+        scope
     }
 
     /// The statement for a Parse's text and types (`rest`), if anybody has it.
@@ -164,6 +178,21 @@ mod tests {
         other.set(b"application_name", b"x");
         let named = registry.scope(&other);
         assert_eq!(named, registry.scope(&other));
+    }
+
+    #[test]
+    fn scopes_are_forgotten_and_no_two_are_taken_for_one() {
+        let mut registry = Registry::new(Arc::default());
+        let mut last = registry.scope(&Parameters::default());
+        for number in 0..3 * SCOPES {
+            let mut parameters = Parameters::default();
+            parameters.set(b"search_path", number.to_string().as_bytes());
+            let scope = registry.scope(&parameters);
+            assert_eq!(scope, registry.scope(&parameters));
+            assert_ne!(scope, last);
+            last = scope;
+        }
+        assert!(registry.scopes.len() <= SCOPES);
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Lobby {
     pub fn pool(&self) -> &Rc<Pool> {
         &self.pool
     }
+
+    /// Whether no session is of this pool, and the pool has nothing.
+    pub fn is_unused(&self) -> bool {
+        Rc::strong_count(&self.pool) == 1 && self.pool.is_unused()
+    }
 }
 
 /// The welcomes that are known.

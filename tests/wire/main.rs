@@ -9,6 +9,7 @@
 mod backends;
 mod clients;
 mod hostile_backends;
+mod hostile_clients;
 mod leaving;
 mod losses;
 mod peers;
