@@ -14,3 +14,6 @@ pub mod startup;
 
 pub use parameters::Parameters;
 pub use sqlstate::SqlState;
+
+#[cfg(test)]
+mod tests;
