@@ -594,7 +594,7 @@ fn fact_30_a_request_may_be_cut_at_every_byte() {
     ];
     let whole = requests.map(|request| request.concat());
     for request in whole {
-        let expected = stage.direct().ask(&[request.clone()]);
+        let expected = stage.direct().ask(std::slice::from_ref(&request));
         let mut wire = stage.client();
         for at in 1..request.len() {
             wire.send(&request[..at]);
