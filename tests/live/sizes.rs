@@ -100,21 +100,25 @@ impl Stream {
     }
 }
 
-/// A sum that notices what is changed and what has moved.
+/// A sum that notices what is changed and what has moved, in whatever parts it is read.
 fn sum(reader: &mut impl Read) -> io::Result<u64> {
-    let (mut sum, mut chunk) = (0_u64, vec![0; 64 * 1024]);
+    let (mut sum, mut part) = (0_u64, vec![0; 64 * 1024]);
     loop {
-        let read = reader.read(&mut chunk)?;
-        if read == 0 {
+        let mut len = 0;
+        while len < part.len() {
+            match reader.read(&mut part[len..])? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        if len == 0 {
             return Ok(sum);
         }
-        for bytes in chunk[..read].chunks(64) {
-            let part = bytes
-                .iter()
-                .fold(0_u64, |sum, &byte| sum.rotate_left(3) ^ u64::from(byte));
-            sum = sum.wrapping_add(part);
+        for bytes in part[..len].chunks(8) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            sum = sum.wrapping_mul(31).wrapping_add(u64::from_be_bytes(word));
         }
-        sum = sum.rotate_left(1);
     }
 }
 

@@ -346,7 +346,8 @@ fn fact_44_whatever_a_backend_answers_costs_that_connection_and_nobody_else_noti
 /// Answers that never end go on to the client that asked, and are not kept.
 #[test]
 fn fact_43_an_answer_without_an_end_is_not_kept() {
-    const ENDLESS: &[(&str, fn(usize) -> Vec<u8>)] = &[
+    type Part = fn(usize) -> Vec<u8>;
+    const ENDLESS: &[(&str, Part)] = &[
         ("notices", |_| report(b'N', "NOTICE", "00000").repeat(100)),
         ("rows", |_| message(b'D', &[0; 60_000])),
         ("one row", |number| match number {
