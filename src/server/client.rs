@@ -90,11 +90,7 @@ struct Entry {
     user: crate::auth::User,
 }
 
-async fn enter(
-    worker: &Rc<Worker>,
-    link: &mut Link,
-    seat: &mut ClientSeat,
-) -> Result<Visit, End> {
+async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> Result<Visit, End> {
     let arrived = match negotiate(link).await {
         // As the server: a cancel has no answer, not even a wrong one.
         Err(handshake::Error::Refused(Refused::CancelLength)) => Arrival::Nothing,

@@ -269,9 +269,9 @@ fn who_is_silent_about_a_clients_settings_lets_nobody_wait_for_ever() {
 fn fact_44_whatever_a_backend_answers_costs_that_connection_and_nobody_else_notices() {
     let absurd = |tag: u8| [&[tag], &b"\x7f\xff\xff\xff"[..]].concat();
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("garbage", vec![0xa5; 5000], "E ERROR 08006, Z I"),
-        ("zeros", vec![0; 5000], "E ERROR 08006, Z I"),
-        ("an absurd status", absurd(b'Z'), "E ERROR 08006, Z I"),
+        ("garbage", vec![0xa5; 5000], "E ERROR 08007, Z I"),
+        ("zeros", vec![0; 5000], "E ERROR 08007, Z I"),
+        ("an absurd status", absurd(b'Z'), "E ERROR 08007, Z I"),
         (
             "rows behind the end",
             [done(), message(b'D', &[0, 0])].concat(),
@@ -300,24 +300,24 @@ fn fact_44_whatever_a_backend_answers_costs_that_connection_and_nobody_else_noti
         (
             "what only a Parse is answered with",
             message(b'1', b""),
-            "E ERROR 08006, Z I",
+            "E ERROR 08007, Z I",
         ),
         (
             "what only a Bind is answered with",
             message(b'2', b""),
-            "E ERROR 08006, Z I",
+            "E ERROR 08007, Z I",
         ),
         (
             "what only a Close is answered with",
             message(b'3', b""),
-            "E ERROR 08006, Z I",
+            "E ERROR 08007, Z I",
         ),
-        ("a key", message(b'K', &[0; 8]), "E ERROR 08006, Z I"),
-        ("a version", message(b'v', &[0; 8]), "E ERROR 08006, Z I"),
+        ("a key", message(b'K', &[0; 8]), "E ERROR 08007, Z I"),
+        ("a version", message(b'v', &[0; 8]), "E ERROR 08007, Z I"),
         (
             "a request for a password",
             asks(3, b""),
-            "E ERROR 08006, Z I",
+            "E ERROR 08007, Z I",
         ),
     ];
     for (what, answer, expected) in cases {
