@@ -68,6 +68,7 @@ pub struct Unnamed {
 pub struct Former {
     unnamed: Option<Unnamed>,
     rest: Vec<u8>,
+    count: u32,
 }
 
 impl Names {
@@ -147,7 +148,18 @@ impl Names {
         Former {
             unnamed: self.unnamed,
             rest: self.rest.clone(),
+            count: self.count,
         }
+    }
+
+    /// What dropped it was skipped; unless something else has dropped it since, it is back.
+    /// Tells whether it is.
+    pub fn undrop(&mut self, former: Former) -> bool {
+        let last = self.count == former.count.wrapping_add(1);
+        if last {
+            self.restore(former);
+        }
+        last
     }
 
     pub fn restore(&mut self, former: Former) {
@@ -157,6 +169,7 @@ impl Names {
 
     #[inline]
     pub fn forget_unnamed(&mut self) {
+        self.count = self.count.wrapping_add(1);
         self.unnamed = None;
     }
 }

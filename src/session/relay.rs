@@ -479,10 +479,9 @@ impl Session {
                     self.unnamed_missing(number, failed);
                 }
                 Role::DropsUnnamed(former) => {
-                    if self.names.unnamed().is_none() {
-                        self.names.restore(*former);
-                    }
-                    if let Some(lease) = &mut self.lease {
+                    if self.names.undrop(*former)
+                        && let Some(lease) = &mut self.lease
+                    {
                         lease.memory.unnamed.get_or_insert(SOMEBODYS);
                     }
                 }

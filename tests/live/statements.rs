@@ -469,3 +469,22 @@ fn fact_32_what_was_accepted_before_a_schema_change_is_asked_for_anew_even_in_a_
     let fresh = said(&client.ask(&[again("s", &[]), sync()]));
     assert_eq!(fresh, ["bound", "SELECT 0", "ready I"]);
 }
+
+#[test]
+fn fact_28_what_a_later_query_drops_does_not_come_back_with_one_that_was_skipped() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &[
+                parse("", "select 'first'"),
+                execute("nowhere", 0),
+                query("select 'skipped'"),
+                sync(),
+                query("select 'run'"),
+                again("", &[]),
+                sync(),
+            ],
+        )
+    });
+}
