@@ -16,6 +16,7 @@ mod support;
 mod bench;
 mod cancelling;
 mod copying;
+mod differential;
 mod driver;
 mod drivers;
 mod ending;

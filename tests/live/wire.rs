@@ -174,6 +174,16 @@ impl Wire {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// As [`Wire::send`], to a server that may be gone.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// How long the next reads wait.
+    pub fn be_patient(&self, patience: Duration) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// The next frame; that none comes is the test's failure.
     #[track_caller]
     pub fn frame(&mut self) -> Frame {
@@ -217,10 +227,20 @@ impl Wire {
 
     /// One byte that is no frame: the answer to a request for encryption.
     pub fn byte(&mut self) -> u8 {
+        self.try_byte().unwrap().unwrap()
+    }
+
+    /// As [`Wire::byte`], or `None` when the server closed the connection.
+    ///
+    /// # Errors
+    /// Nothing came in time.
+    pub fn try_byte(&mut self) -> io::Result<Option<u8>> {
         while self.inbox.is_empty() {
-            assert_ne!(self.read_more().unwrap(), 0, "closed");
+            if self.read_more()? == 0 {
+                return Ok(None);
+            }
         }
-        self.inbox.remove(0)
+        Ok(Some(self.inbox.remove(0)))
     }
 
     /// Everything up to the server's end.

@@ -1,0 +1,212 @@
+//! The other clients of the pool: between two steps of a conversation they take all connections
+//! that are free, so that the next step is served by another one than the last.
+//!
+//! They come with other start-up settings, other statements under the names that conversations
+//! use, and leave the connections as any client may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::wire::{Wire, again, bind, execute, flush, parse, query, sync, unnamed};
+
+/// Connections in the pool: two clients of a conversation, and one that is kept from them.
+pub const POOL: usize = 3;
+
+/// Names that conversations are fond of.
+const NAMES: &[&str] = &["s", "s1", "s2", "one", "two", "mine"];
+
+/// What each wears.
+const WEAR: [&[(&str, &str)]; POOL] = [
+    &[
+        ("application_name", "crowd"),
+        ("DateStyle", "German"),
+        ("client_encoding", "LATIN1"),
+        ("search_path", "nowhere, pg_catalog"),
+    ],
+    &[
+        ("TimeZone", "Asia/Tokyo"),
+        ("extra_float_digits", "0"),
+        ("IntervalStyle", "iso_8601"),
+    ],
+    &[
+        ("options", "-c statement_timeout=90s -c bytea_output=escape"),
+        ("standard_conforming_strings", "off"),
+        ("default_transaction_isolation", "repeatable read"),
+    ],
+];
+
+/// Tells a backend's process id in words that nobody reads anything into.
+const WHO: &str = "select crowd_who()";
+
+pub struct Crowd {
+    members: Vec<Member>,
+    observer: Wire,
+    database: String,
+    /// When each backend last changed what it does.
+    before: BTreeMap<i32, String>,
+    turns: usize,
+}
+
+struct Member {
+    wire: Wire,
+    /// The connection that it holds.
+    holds: Option<i32>,
+    /// How it holds it.
+    by: Holding,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Holding {
+    Transaction,
+    /// A batch without its Sync.
+    Batch,
+}
+
+impl Crowd {
+    /// Clients at the port of a pool of [`POOL`], seen by a connection past it.
+    pub fn gather(port: u16, upstream: u16, database: &str, transactions: bool) -> Self {
+        let mut observer = Wire::login(upstream, "postgres", &[]).unwrap();
+        let mut maker = Wire::login(upstream, database, &[]).unwrap();
+        maker.run(
+            "create or replace function public.crowd_who() returns int language plpgsql as \
+             $$ begin return pg_backend_pid(); end $$",
+        );
+        observer.run("set application_name = 'observer'");
+        let member = |wear: &&[(&str, &str)]| {
+            let mut wire = Wire::login(port, database, wear).unwrap();
+            for name in NAMES {
+                wire.ask(&[
+                    parse(name, &format!("select 'the crowd''s {name}'")),
+                    sync(),
+                ]);
+            }
+            let holds = None;
+            let by = Holding::Transaction;
+            let who = format!("select public.{}", &WHO["select ".len()..]);
+            wire.ask(&[parse("who", &who), sync()]);
+            Member { wire, holds, by }
+        };
+        let mut crowd = Self {
+            members: WEAR.iter().map(member).collect(),
+            observer,
+            database: database.to_owned(),
+            before: BTreeMap::new(),
+            turns: usize::from(!transactions),
+        };
+        if !transactions {
+            for member in &mut crowd.members {
+                member.by = Holding::Batch;
+            }
+        }
+        crowd
+    }
+
+    /// Takes all connections that are free, `busy` being in use, and gives back all but one: one
+    /// of those that the next client had last.
+    pub fn come(&mut self, busy: usize, latest: &BTreeSet<i32>) {
+        self.step_back();
+        self.turns += 1;
+        let free = POOL.saturating_sub(busy);
+        for member in self.members.iter_mut().take(free) {
+            member.take();
+        }
+        let mut kept = false;
+        for member in &mut self.members {
+            let has = member.holds.is_some_and(|pid| latest.contains(&pid));
+            if has && !kept {
+                kept = true;
+            } else {
+                member.give_back();
+            }
+        }
+        // Who comes first takes what was given back first, or last: not always the same.
+        self.members.rotate_left(1);
+        self.before = self.look();
+    }
+
+    /// Gives everything back.
+    pub fn step_back(&mut self) {
+        for member in &mut self.members {
+            member.give_back();
+        }
+    }
+
+    /// The backends that did anything since the crowd came.
+    pub fn served(&mut self) -> BTreeSet<i32> {
+        let now = self.look();
+        let moved = now
+            .iter()
+            .filter(|(pid, when)| self.before.get(pid) != Some(when));
+        let moved = moved.map(|(pid, _)| *pid).collect();
+        self.before = now;
+        moved
+    }
+
+    fn look(&mut self) -> BTreeMap<i32, String> {
+        let database = &self.database;
+        let seen = self.observer.value(&format!(
+            "select string_agg(pid || ' ' || extract(epoch from state_change), ',') \
+             from pg_stat_activity where datname = '{database}' \
+             and backend_type = 'client backend' and application_name <> 'direct'"
+        ));
+        let one = |entry: &str| {
+            let (pid, when) = entry.split_once(' ')?;
+            Some((pid.parse().unwrap(), when.to_owned()))
+        };
+        seen.split(',').filter_map(one).collect()
+    }
+}
+
+impl Member {
+    fn take(&mut self) {
+        let held = match self.by {
+            Holding::Transaction => self.wire.ask(&[
+                query("begin"),
+                again("who", &[]),
+                parse("", "select 'the crowd''s own'"),
+                sync(),
+                again("s", &[]),
+                bind("p", "one", &[]),
+                sync(),
+            ]),
+            Holding::Batch => {
+                let batch = [
+                    again("who", &[]),
+                    unnamed("select 'the crowd'", &[]),
+                    flush(),
+                ];
+                self.wire.send(&batch.concat());
+                let mut heard = self.wire.until(b'C');
+                heard.extend(self.wire.until(b'C'));
+                heard
+            }
+        };
+        let mut held = held;
+        if self.by == Holding::Transaction {
+            held.extend(self.wire.until_ready());
+            held.extend(self.wire.until_ready());
+        }
+        let row = held.iter().find(|frame| frame.tag == b'D');
+        let said = row.map(ToString::to_string).unwrap_or_default();
+        let pid = said.strip_prefix("row ").and_then(|pid| pid.parse().ok());
+        self.holds = Some(pid.unwrap_or_else(|| panic!("a client of the crowd: {held:?}")));
+    }
+
+    fn give_back(&mut self) {
+        if self.holds.take().is_none() {
+            return;
+        }
+        match self.by {
+            Holding::Transaction => {
+                let heard = self.wire.ask(&[query("commit")]);
+                assert_eq!(heard.len(), 2, "{heard:?}");
+            }
+            Holding::Batch => {
+                let heard = self
+                    .wire
+                    .ask(&[bind("", "mine", &[]), execute("", 0), sync()]);
+                let said = heard[1].to_string();
+                assert_eq!(said, "row the crowd's mine", "{heard:?}");
+            }
+        }
+    }
+}
