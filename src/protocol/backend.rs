@@ -220,6 +220,12 @@ pub fn put_authentication_ok(out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]);
 }
 
+/// Whether a reported setting says what a server is, not what a session wants.
+pub fn is_backends_own(name: &[u8]) -> bool {
+    let own: [&[u8]; 3] = [b"in_hot_standby", b"server_version", b"server_encoding"];
+    own.contains(&name)
+}
+
 /// Appends a ParameterStatus.
 pub fn put_parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     write(out, b'S', |out| {

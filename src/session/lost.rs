@@ -153,6 +153,7 @@ impl Session {
         self.flow.dropping = true;
         self.flow.overdue = false;
         self.flow.cancelled = false;
+        self.flow.adopted = false;
         self.flow.changes.clear();
     }
 

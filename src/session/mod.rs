@@ -160,6 +160,8 @@ struct Flow {
     overdue: bool,
     /// A cancel has been sent for what is owed now.
     cancelled: bool,
+    /// Settings of ours went ahead of what is owed now, and no ReadyForQuery has come since.
+    adopted: bool,
     /// The ambassador shuts down: leave when idle.
     draining: bool,
     /// What the message that waits for a connection says it will do.

@@ -169,7 +169,7 @@ impl Session {
         match kind {
             Kind::DataRow | Kind::CopyData => self.by_front(),
             Kind::ParameterDescription => self.takes(header, seen),
-            Kind::ReadyForQuery => self.ready(header, seen),
+            Kind::ReadyForQuery => self.ready(header, seen, splice),
             Kind::CommandComplete => self.complete(header, seen, splice),
             Kind::ParseComplete => self.parsed(),
             Kind::BindComplete => self.done(Reply::Bind),
@@ -286,7 +286,12 @@ impl Session {
         self.done(Reply::Parse)
     }
 
-    fn ready(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+    fn ready(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, Break> {
         let believable = header.len == HEADER + 1;
         if seen.len() < header.len && believable {
             return Ok(Step::Gather);
@@ -296,6 +301,9 @@ impl Session {
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
         let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
+        if std::mem::take(&mut self.flow.adopted) {
+            self.tell_unreported(splice);
+        }
         Ok(step)
     }
 
@@ -592,6 +600,22 @@ impl Session {
         }
         std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
         Ok(Step::Pass)
+    }
+
+    /// The server reports at ReadyForQuery what is not as it last reported. A request that sets
+    /// what the settings ahead of it have just taken away changes nothing in its eyes; the client
+    /// is told all the same.
+    fn tell_unreported(&mut self, splice: &mut Splice<'_>) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        let told = &mut self.identity.told;
+        for (name, value) in lease.statuses.iter() {
+            if told.get(name) != Some(value) && !backend::is_backends_own(name) {
+                backend::put_parameter_status(splice.insert(), name, value);
+                std::rc::Rc::make_mut(told).set(name, value);
+            }
+        }
     }
 
     /// After a read: gives the connection back when nothing holds it.

@@ -104,6 +104,7 @@ impl Session {
                 let out = splice.insert();
                 let ledger = &mut self.ledger;
                 adopt::adopt(lease, wanted, &mut registry, scope, ledger, out);
+                self.flow.adopted = true;
             }
         }
         self.tidy(splice);
