@@ -26,7 +26,7 @@
 //! | `Cancel A`, `Cancel A wrong` | asks to cancel what A runs: `wrong`, `nobody`, `longer`, `empty` keys |
 //! | `direct "sql"`, `given "sql"` | runs it past whoever is played through |
 //! | `wait "sql"` | asks past them until the answer is true |
-//! | `running "words"`, `blocked "words"` | waits until somebody runs such a query, or waits in it for a lock |
+//! | `running "words"`, `sleeping "words"`, `blocked "words"` | waits until somebody runs such a query, is in its pg_sleep, or waits for a lock |
 //!
 //! `B: ` in front makes another client than `A` do it. A client logs in at its first step when it
 //! does not do so itself. `""` is the empty name; `"a"*60+"b"` is a long text; `{db}` stands for the
@@ -34,7 +34,8 @@
 //!
 //! `modes transaction session` says where a conversation makes sense (by itself: everywhere, and
 //! not in statement mode when it begins transactions). `mask oids` blots out tables' numbers in
-//! RowDescription, for conversations that make tables. `pending "why"` marks a conversation that is
+//! RowDescription, for conversations that make tables; `mask source` leaves out the source file, line
+//! and routine of errors, where others say the server's words. `pending "why"` marks a conversation that is
 //! known to differ (`pending session "why"` in that mode): the run fails when it no longer does.
 
 mod crowd;
@@ -140,6 +141,9 @@ fn report(outcomes: &[Outcome], served: &Served, mode: &str) {
         "known to differ: {}",
         count(&|one| one.conversation.pending_in(mode).is_some())
     );
+    let slowest = outcomes.iter().max_by_key(|one| one.took).unwrap();
+    let Conversation { kind, name, .. } = &slowest.conversation;
+    println!("the slowest: {kind}: {name}, {:?}", slowest.took);
     let complaints = complaints(outcomes, mode);
     assert!(
         complaints.is_empty(),

@@ -83,13 +83,13 @@ struct Client {
 }
 
 /// Plays a conversation.
-pub fn play(conversation: &Conversation, scene: Scene<'_>) -> Transcript {
+pub fn play<'a>(conversation: &'a Conversation, scene: Scene<'a>) -> Transcript {
     let mut player = Player {
         scene,
         clients: BTreeMap::new(),
         pids: Vec::new(),
         transcript: Transcript::default(),
-        masks_oids: conversation.masks_oids,
+        conversation,
         place: String::new(),
         waits_since: None,
     };
@@ -112,7 +112,7 @@ struct Player<'a> {
     /// The process ids told at login, also of those who left.
     pids: Vec<(i32, char)>,
     transcript: Transcript,
-    masks_oids: bool,
+    conversation: &'a Conversation,
     place: String,
     /// When the current request was sent, while the crowd holds a connection that it may want.
     waits_since: Option<Instant>,
@@ -342,7 +342,8 @@ impl Player<'_> {
                 let from = from.map_or('?', |(_, client)| *client);
                 frame.body = [format!("from {from}: ").as_bytes(), rest].concat();
             }
-            b'T' if self.masks_oids => mask_oids(&mut frame.body),
+            b'T' if self.conversation.masks_oids => mask_oids(&mut frame.body),
+            b'E' if self.conversation.masks_source => mask_source(&mut frame.body),
             _ => {}
         }
         Ok(frame)
@@ -434,4 +435,11 @@ fn mask_oids(body: &mut [u8]) {
         }
         at = oid + 18;
     }
+}
+
+/// Leaves out where in the server's source an error arose: the fields F, L and R.
+fn mask_source(body: &mut Vec<u8>) {
+    let fields = body.split_inclusive(|byte| *byte == 0);
+    let kept = fields.filter(|field| !b"FLR".contains(&field[0]));
+    *body = kept.flatten().copied().collect();
 }

@@ -1,14 +1,16 @@
 //! Plays the library directly and through somebody, and compares.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -41,6 +43,7 @@ pub struct Outcome {
     /// Where the two plays part, if they do.
     pub difference: Option<String>,
     pub backends: usize,
+    pub took: Duration,
 }
 
 /// Plays all of them; the outcomes are in the order of the library.
@@ -61,7 +64,7 @@ pub fn run(
                     let Some(conversation) = conversations.get(number) else {
                         return;
                     };
-                    let outcome = lane.outcome(conversation, through);
+                    let outcome = lane.outcome(conversation);
                     outcomes.lock().unwrap().insert(number, outcome);
                 }
             });
@@ -72,31 +75,46 @@ pub fn run(
 
 struct Lane<'a> {
     database: &'a str,
+    through: &'a Through<'a>,
     direct: Wire,
     crowd: Option<Crowd>,
 }
 
 impl<'a> Lane<'a> {
-    fn new(database: &'a str, through: &Through<'_>) -> Self {
+    fn new(database: &'a str, through: &'a Through<'_>) -> Self {
         let upstream = support::cluster().port();
         let who = [("application_name", "direct")];
-        let crowd = through.crowd;
+        let gather = |port| Crowd::gather(port, upstream, database, through.transactions);
         Self {
             database,
+            through,
             direct: Wire::login(upstream, database, &who).unwrap(),
-            crowd: crowd.map(|port| Crowd::gather(port, upstream, database, through.transactions)),
+            crowd: through.crowd.map(gather),
         }
     }
 
-    fn outcome(&mut self, conversation: &Conversation, through: &Through<'_>) -> Outcome {
+    fn outcome(&mut self, conversation: &Conversation) -> Outcome {
+        let begun = Instant::now();
         let upstream = support::cluster().port();
         let direct = play(conversation, self.scene(upstream, false));
-        (through.before)(self.database);
-        let seen = play(conversation, self.scene(through.port, true));
+        (self.through.before)(self.database);
+        let port = self.through.port;
+        // The crowd fails where it is answered wrongly.
+        let seen = catch_unwind(AssertUnwindSafe(|| {
+            play(conversation, self.scene(port, true))
+        }));
+        let (difference, backends) = match seen {
+            Ok(seen) => (difference(&direct, &seen), seen.most_backends()),
+            Err(panic) => {
+                *self = Self::new(self.database, self.through);
+                (Some(format!("the crowd: {}", words_of(&*panic))), 0)
+            }
+        };
         Outcome {
             conversation: conversation.clone(),
-            difference: difference(&direct, &seen),
-            backends: seen.most_backends(),
+            difference,
+            backends,
+            took: begun.elapsed(),
         }
     }
 
@@ -108,6 +126,13 @@ impl<'a> Lane<'a> {
             crowd: self.crowd.as_mut().filter(|_| crowded),
             patience: PATIENCE,
         }
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    match panic.downcast_ref::<String>() {
+        Some(words) => words.clone(),
+        None => format!("{:?}", panic.downcast_ref::<&str>()),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Conversation {
     pub modes: Vec<String>,
     /// Numbers of tables differ from play to play.
     pub masks_oids: bool,
+    /// Where in the server's source an error arose is not in those that others say in its words.
+    pub masks_source: bool,
     pub lines: Vec<Line>,
 }
 
@@ -146,6 +148,7 @@ impl Conversation {
                 .map(str::to_owned)
                 .to_vec(),
             masks_oids: false,
+            masks_source: false,
             lines: Vec::new(),
         }
     }
@@ -159,6 +162,10 @@ impl Conversation {
             }
             ["mask", "oids"] => {
                 self.masks_oids = true;
+                return Ok(());
+            }
+            ["mask", "source"] => {
+                self.masks_source = true;
                 return Ok(());
             }
             ["pending", ..] => return self.add_pending(line),
@@ -294,6 +301,7 @@ pub fn act(text: &str, database: &str) -> Result<Act, String> {
         "direct" | "given" => Act::Direct(args.sql()?),
         "wait" => Act::Wait(args.sql()?),
         "running" => Act::Wait(running(&args.sql()?, "state = 'active'")),
+        "sleeping" => Act::Wait(running(&args.sql()?, "wait_event = 'PgSleep'")),
         "blocked" => Act::Wait(running(&args.sql()?, "wait_event_type = 'Lock'")),
         _ => return Err(format!("what is {verb}?")),
     };
