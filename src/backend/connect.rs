@@ -75,6 +75,8 @@ pub enum ConnectError {
     Rejected {
         code: Option<SqlState>,
         body: Vec<u8>,
+        /// It had said AuthenticationOk before.
+        admitted: bool,
     },
     #[error(
         "it asks for a password and the configuration has none for this user (upstream_password, or the URL's password)"
@@ -135,6 +137,7 @@ pub async fn connect(
         let mut wire = Wire::new(Link::new(stream));
         wire.start(login, parameters, switches).await?;
         authenticate(&mut wire, login).await?;
+        wire.admitted = true;
         settle(wire, id, seat).await
     };
     if limit.is_zero() {
@@ -295,6 +298,8 @@ fn challenge(frame: &[u8]) -> Result<Challenge<'_>, ConnectError> {
 struct Wire {
     link: Link,
     inbox: Vec<u8>,
+    /// AuthenticationOk has come.
+    admitted: bool,
 }
 
 impl Wire {
@@ -302,6 +307,7 @@ impl Wire {
         Self {
             link,
             inbox: Vec::new(),
+            admitted: false,
         }
     }
 
@@ -348,8 +354,11 @@ impl Wire {
             let kind = kind(&frame);
             if kind == Kind::ErrorResponse {
                 let body = backend::body(&frame).to_owned();
-                let code = notice::sqlstate(&body);
-                return Err(ConnectError::Rejected { code, body });
+                return Err(ConnectError::Rejected {
+                    code: notice::sqlstate(&body),
+                    body,
+                    admitted: self.admitted,
+                });
             }
             if kind == Kind::Unknown {
                 return Err(ConnectError::Protocol);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
-use crate::protocol::backend::put_negotiate_version;
+use crate::protocol::backend::{put_authentication_ok, put_negotiate_version};
 use crate::protocol::notice::Severity;
 use crate::protocol::startup::{Refused, Startup};
 use crate::session::{End, Fault, Session, Signal, Wishes, welcome};
@@ -206,6 +206,9 @@ async fn refuse(mut link: Link, end: End) {
     };
     events::client_refused(fault);
     let mut reply = Vec::new();
+    if fault.is_behind_admission() {
+        put_authentication_ok(&mut reply);
+    }
     fault.put(&mut reply, Severity::Fatal);
     poll_fn(|cx| {
         link.send(cx, &reply).ok();

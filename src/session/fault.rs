@@ -164,6 +164,20 @@ impl Fault {
         }
     }
 
+    /// Whether it is the backend's own refusal of a login that it had let in: such an error comes
+    /// behind AuthenticationOk.
+    pub fn is_behind_admission(&self) -> bool {
+        use crate::backend::ConnectError::Rejected;
+        let Self::NoConnection {
+            refusal: Refusal::Rejected(error),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        matches!(**error, Rejected { admitted: true, .. })
+    }
+
     /// Appends it as an ErrorResponse.
     pub fn put(&self, out: &mut Vec<u8>, severity: Severity) {
         // What the backend itself says of a login goes through as it said it.

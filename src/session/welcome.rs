@@ -315,7 +315,12 @@ async fn ask(
         if code == Some(SqlState::CANT_CHANGE_NOW) {
             return Box::pin(enter_alone(shared, pool, wishes)).await;
         }
-        let error = Rc::new(backend::ConnectError::Rejected { code, body });
+        let admitted = true;
+        let error = Rc::new(backend::ConnectError::Rejected {
+            code,
+            body,
+            admitted,
+        });
         return Err(Fault::no_connection(pool, Refusal::Rejected(error)).into());
     }
     let welcome = Welcome::new(shared, parameters, &lease.statuses, &notices);
