@@ -17,6 +17,7 @@ use crate::protocol::{Parameters, frontend};
 /// Not the session's own default: the guard must not meet a SERIALIZABLE or READ ONLY one.
 const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const COMMIT: &[u8] = b"COMMIT";
+const CLIENT_ENCODING: &[u8] = b"client_encoding";
 
 /// A setting to be made; `None` takes it back to what the server would have at start-up.
 type Setting<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -35,6 +36,15 @@ pub fn adopt(
     if fits(&worn, wanted) {
         return;
     }
+    let encoding = encoding_of_values(connection, wanted);
+    let worn = match &encoding {
+        None => worn,
+        Some(encoding) => {
+            let mut worn = (*worn).clone();
+            worn.set(CLIENT_ENCODING, encoding);
+            Arc::new(worn)
+        }
+    };
     let settings = difference(&worn, wanted);
     if !settings.is_empty() {
         let mut guard = Guard {
@@ -45,11 +55,26 @@ pub fn adopt(
             out,
         };
         guard.run(BEGIN, &[]);
+        if let Some(first) = &encoding {
+            let (text, values) = assignment(&[(CLIENT_ENCODING, Some(first))]);
+            guard.run(&text, &values);
+        }
         let (text, values) = assignment(&settings);
         guard.run(&text, &values);
         guard.run(COMMIT, &[]);
     }
     connection.memory.wearing = Arc::clone(wanted);
+}
+
+/// The server reads the values of a start-up packet as they are, in its own encoding, whatever
+/// `client_encoding` says. The encoding that the connection must have while it is given such
+/// values, if it has another now.
+fn encoding_of_values(connection: &Connection, wanted: &Parameters) -> Option<Vec<u8>> {
+    let statuses = &connection.statuses;
+    let own = statuses.get(b"server_encoding")?;
+    let plain = wanted.iter().all(|(_, value)| value.is_ascii());
+    let same = statuses.get(CLIENT_ENCODING) == Some(own);
+    (!plain && !same).then(|| own.to_owned())
 }
 
 /// Whether a connection that wears `worn` needs nothing to look like `wanted`.
@@ -69,7 +94,8 @@ fn difference<'a>(worn: &'a Parameters, wanted: &'a Parameters) -> Vec<Setting<'
     let new = new.map(|(name, value)| (name, Some(value)));
     let mut settings: Vec<Setting<'_>> = Vec::new();
     for (name, value) in gone.chain(new) {
-        if value.is_some() && is_identity(name) && worn.get(name).is_some() {
+        let leaves_a_trace = is_identity(name) || is_relative(name);
+        if value.is_some() && leaves_a_trace && worn.get(name).is_some() {
             settings.push((name, None));
         }
         settings.push((name, value));
@@ -83,6 +109,11 @@ fn is_identity(name: &[u8]) -> bool {
     is(b"role") || is(b"session_authorization")
 }
 
+/// A DateStyle that says half of it keeps the other half: `SQL` after `German` is `SQL, DMY`.
+fn is_relative(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"datestyle")
+}
+
 fn rank(name: &[u8], on: bool) -> u8 {
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match on {
@@ -91,7 +122,7 @@ fn rank(name: &[u8], on: bool) -> u8 {
         true if is(b"session_authorization") => 5,
         true if is(b"role") => 6,
         _ if is(b"statement_timeout") => 2,
-        _ if is(b"client_encoding") => 3,
+        _ if is(CLIENT_ENCODING) => 3,
         _ => 4,
     }
 }
@@ -208,6 +239,15 @@ mod tests {
             (b"role", true),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn half_a_date_style_is_not_put_on_another() {
+        let worn = parameters(&[("DateStyle", "German")]);
+        let wanted = parameters(&[("datestyle", "SQL")]);
+        let settings = difference(&worn, &wanted);
+        let expected: [Setting<'_>; 2] = [(b"datestyle", None), (b"datestyle", Some(b"SQL"))];
+        assert_eq!(settings, expected);
     }
 
     #[test]

@@ -282,7 +282,12 @@ fn listed(name: &[u8], value: &[u8]) -> Vec<u8> {
     if !is_list || value.is_empty() {
         return quoted(value);
     }
-    let elements: Vec<Vec<u8>> = split_list(value).iter().map(|one| quoted(one)).collect();
+    let mut elements = split_list(value);
+    if name.eq_ignore_ascii_case(b"datestyle") {
+        // Half a DateStyle would keep the other half of the one that goes.
+        elements.insert(0, b"default".to_vec());
+    }
+    let elements: Vec<Vec<u8>> = elements.iter().map(|one| quoted(one)).collect();
     elements.join(&b',')
 }
 
@@ -358,6 +363,7 @@ mod tests {
             b" E'public', E'My, Schema'"
         );
         assert_eq!(listed(b"search_path", b""), b" E''");
+        assert_eq!(listed(b"DateStyle", b"SQL"), b" E'default', E'sql'");
         assert_eq!(listed(b"work_mem", b"1,2"), b" E'1,2'");
     }
 }
