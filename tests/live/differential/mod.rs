@@ -36,7 +36,7 @@
 //! not in statement mode when it begins transactions). `mask oids` blots out tables' numbers in
 //! RowDescription, for conversations that make tables; `mask source` leaves out the source file, line
 //! and routine of errors, where others say the server's words. `pending "why"` marks a conversation that is
-//! known to differ (`pending session "why"` in that mode): the run fails when it no longer does.
+//! known to differ (`pending session "why"` in that mode): the run fails when it no longer does. `racy "why"`: it may differ or not.
 
 mod crowd;
 mod lexer;
@@ -112,8 +112,9 @@ fn databases() -> Vec<String> {
 }
 
 fn ambassador(args: &[&str]) -> Served {
-    let args = [&["--workers", "1"], args].concat();
-    Served::ambassador(support::cluster(), &args)
+    // Who names no user and no database is taken as Postgres takes them.
+    let upstream = format!("postgresql://{}", support::cluster().address());
+    Served::ambassador_with(&[&["--upstream", &upstream, "--workers", "1"], args].concat())
 }
 
 /// Prints what there was, and fails with what was wrong.

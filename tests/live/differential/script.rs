@@ -18,6 +18,8 @@ pub struct Conversation {
     pub name: String,
     /// Modes in which it is known to differ, and why.
     pub pending: Vec<(String, String)>,
+    /// It may differ or not, as chance has it.
+    pub racy: bool,
     /// Modes in which it makes sense.
     pub modes: Vec<String>,
     /// Numbers of tables differ from play to play.
@@ -144,6 +146,7 @@ impl Conversation {
             kind: kind.to_owned(),
             name: name.to_owned(),
             pending: Vec::new(),
+            racy: false,
             modes: ["transaction", "session", "statement"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -169,6 +172,10 @@ impl Conversation {
                 return Ok(());
             }
             ["pending", ..] => return self.add_pending(line),
+            ["racy", ..] => {
+                self.racy = true;
+                return Ok(());
+            }
             _ => {}
         }
         let (client, text) = match line.as_bytes() {
