@@ -39,11 +39,12 @@ impl Frame {
 
     /// The values of a row; NULL is told as `NULL`.
     fn values(&self) -> Vec<String> {
-        let mut rest = &self.body[2..];
+        let mut rest = self.body.get(2..).unwrap_or_default();
         let mut values = Vec::new();
         while let Some((len, after)) = rest.split_first_chunk() {
             let len = i32::from_be_bytes(*len);
-            let (value, after) = after.split_at(usize::try_from(len).unwrap_or(0));
+            let len_here = usize::try_from(len).unwrap_or(0).min(after.len());
+            let (value, after) = after.split_at(len_here);
             values.push(if len < 0 {
                 "NULL".to_owned()
             } else {

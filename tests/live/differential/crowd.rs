@@ -156,6 +156,24 @@ impl Crowd {
     }
 }
 
+/// Somebody comes, leaves as much behind as one can, and goes without a word of thanks.
+pub fn pass_through(port: u16, database: &str) {
+    for (number, wear) in WEAR.iter().enumerate() {
+        let mut wire = Wire::login(port, database, wear).unwrap();
+        for name in NAMES {
+            wire.ask(&[parse(name, &format!("select 'left {name}'")), sync()]);
+        }
+        wire.query("set datestyle = 'German'; set search_path = left_behind; set work_mem = '9MB'");
+        wire.query("create temp table mine (a int); create temp table left_behind (a int)");
+        wire.query("listen here; listen silence; select pg_try_advisory_lock(4711)");
+        wire.query("begin; declare c cursor with hold for select 1; commit");
+        wire.ask(&[parse("", "select 'left unnamed'"), sync()]);
+        if number == 0 {
+            wire.query("begin; select 1");
+        }
+    }
+}
+
 impl Member {
     fn take(&mut self) {
         let held = match self.by {

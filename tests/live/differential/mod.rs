@@ -36,11 +36,14 @@
 //! not in statement mode when it begins transactions). `mask oids` blots out tables' numbers in
 //! RowDescription, for conversations that make tables; `mask source` leaves out the source file, line
 //! and routine of errors, where others say the server's words. `pending "why"` marks a conversation that is
-//! known to differ (`pending session "why"` in that mode): the run fails when it no longer does. `racy "why"`: it may differ or not.
+//! known to differ (`pending session "why"` in that mode alone): the run fails when it no longer does. `racy "why"`: it may differ or not.
 
+mod bouncer;
 mod crowd;
 mod lexer;
 mod play;
+mod proof;
+mod relay;
 mod run;
 mod script;
 
@@ -65,6 +68,9 @@ const KINDS: &[(&str, usize)] = &[
     ("startup", 15),
 ];
 
+/// Conversations that are played byte by byte in every run.
+const SAMPLE: usize = 60;
+
 /// Conversations that more than one backend serves, at least.
 const WANDERERS: usize = 100;
 
@@ -72,16 +78,7 @@ const WANDERERS: usize = 100;
 fn every_conversation_is_the_same_through_a_crowded_pool() {
     let library = library("transaction");
     let served = ambassador(&["--pool-size", "3"]);
-    let outcomes = run(
-        &library,
-        &databases(),
-        &Through {
-            port: served.port(),
-            crowd: Some(served.port()),
-            transactions: true,
-            before: &|_| {},
-        },
-    );
+    let outcomes = run(&library, &databases(), &Through::crowd_of(&served));
     report(&outcomes, &served, "transaction");
     let wanderers = outcomes.iter().filter(|outcome| outcome.backends > 1);
     let wanderers = wanderers.count();
@@ -96,6 +93,73 @@ fn every_conversation_is_the_same_through_a_crowded_pool() {
         wanderers >= WANDERERS,
         "only {wanderers} changed connections"
     );
+}
+
+#[test]
+fn in_session_mode_too_and_the_one_before_leaves_nothing_behind() {
+    let library = library("session");
+    let served = ambassador(&["--pool-size", "5", "--pool-mode", "session"]);
+    let port = served.port();
+    let outcomes = run(
+        &library,
+        &databases(),
+        &Through {
+            crowd: None,
+            before: &|database| crowd::pass_through(port, database),
+            ..Through::crowd_of(&served)
+        },
+    );
+    report(&outcomes, &served, "session");
+}
+
+#[test]
+fn in_statement_mode_too_where_there_are_no_transactions() {
+    let library = library("statement");
+    let served = ambassador(&["--pool-size", "3", "--pool-mode", "statement"]);
+    let outcomes = run(
+        &library,
+        &databases(),
+        &Through {
+            transactions: false,
+            ..Through::crowd_of(&served)
+        },
+    );
+    report(&outcomes, &served, "statement");
+}
+
+#[test]
+fn a_sample_of_them_byte_by_byte_on_both_sides() {
+    let mut library = library("transaction");
+    library.retain(|one| one.pending_in("transaction").is_none() && !one.is_large());
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    fastrand::Rng::with_seed(seed).shuffle(&mut library);
+    library.truncate(SAMPLE);
+    byte_by_byte(&library);
+}
+
+#[test]
+#[ignore = "long: a write for every byte of the library"]
+fn all_of_them_byte_by_byte_on_both_sides() {
+    let mut library = library("transaction");
+    library.retain(|one| one.pending_in("transaction").is_none());
+    byte_by_byte(&library);
+}
+
+fn byte_by_byte(library: &[Conversation]) {
+    let upstream = relay::chopping(support::cluster().port());
+    let upstream = format!("postgresql://127.0.0.1:{upstream}");
+    let args = ["--workers", "1", "--pool-size", "3"];
+    let served = Served::ambassador_with(&[&["--upstream", &upstream], &args[..]].concat());
+    let outcomes = run(
+        library,
+        &databases(),
+        &Through {
+            port: relay::chopping(served.port()),
+            ..Through::crowd_of(&served)
+        },
+    );
+    report(&outcomes, &served, "transaction");
 }
 
 /// The conversations that make sense in a mode. `WIRE` picks those with these words in kind or name.

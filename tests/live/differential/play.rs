@@ -44,6 +44,8 @@ pub struct Entry {
     pub client: char,
     pub heard: Heard,
     pub place: String,
+    /// It is a part of the login.
+    pub greeting: bool,
 }
 
 /// What a play came to.
@@ -91,6 +93,7 @@ pub fn play<'a>(conversation: &'a Conversation, scene: Scene<'a>) -> Transcript 
         transcript: Transcript::default(),
         conversation,
         place: String::new(),
+        greets: false,
         waits_since: None,
     };
     for line in &conversation.lines {
@@ -114,6 +117,8 @@ struct Player<'a> {
     transcript: Transcript,
     conversation: &'a Conversation,
     place: String,
+    /// A client logs in.
+    greets: bool,
     /// When the current request was sent, while the crowd holds a connection that it may want.
     waits_since: Option<Instant>,
 }
@@ -155,7 +160,10 @@ impl Player<'_> {
             Act::Connect(packet) => {
                 self.open(who);
                 self.client(who)?.out.extend(packet);
-                self.read_ready(who, 1)?;
+                self.greets = true;
+                let welcomed = self.read_ready(who, 1);
+                self.greets = false;
+                welcomed?;
             }
             Act::Ready(count) => self.read_ready(who, count)?,
             Act::Until(tag) => self.read_until(who, |frame| frame.tag == tag)?,
@@ -314,6 +322,7 @@ impl Player<'_> {
             client,
             heard,
             place,
+            greeting: self.greets,
         });
     }
 

@@ -18,14 +18,17 @@ use super::{
     play::{Entry, Scene, Transcript, play},
     script::Conversation,
 };
-use crate::{support, wire::Wire};
+use crate::{
+    support::{self, Served},
+    wire::Wire,
+};
 
 /// Conversations that are played at a time.
 pub const LANES: usize = 4;
 /// Longer than anything takes that is still to come.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// For those that are known to differ, and may wait for what does not come.
-const HASTE: Duration = Duration::from_secs(2);
+pub const HASTE: Duration = Duration::from_secs(2);
 
 /// Whom the conversations are played through, and how.
 pub struct Through<'a> {
@@ -37,6 +40,24 @@ pub struct Through<'a> {
     pub transactions: bool,
     /// What is done before each conversation, in this database.
     pub before: &'a (dyn Fn(&str) + Sync),
+    /// Whether what is said at a login may differ.
+    pub forgives_greetings: bool,
+    /// How long something that is to come is waited for.
+    pub patience: Duration,
+}
+
+impl Through<'_> {
+    /// An ambassador with the crowd in its pool.
+    pub fn crowd_of(served: &Served) -> Self {
+        Self {
+            port: served.port(),
+            crowd: Some(served.port()),
+            transactions: true,
+            before: &|_| {},
+            forgives_greetings: false,
+            patience: PATIENCE,
+        }
+    }
 }
 
 /// What came of a conversation.
@@ -99,7 +120,7 @@ impl<'a> Lane<'a> {
         let begun = Instant::now();
         let hasty = conversation.racy || !conversation.pending.is_empty();
         let upstream = support::cluster().port();
-        let direct = play(conversation, self.scene(upstream, false, hasty));
+        let mut direct = play(conversation, self.scene(upstream, false, hasty));
         (self.through.before)(self.database);
         let port = self.through.port;
         // The crowd fails where it is answered wrongly.
@@ -107,7 +128,13 @@ impl<'a> Lane<'a> {
             play(conversation, self.scene(port, true, hasty))
         }));
         let (difference, backends) = match seen {
-            Ok(seen) => (difference(&direct, &seen), seen.most_backends()),
+            Ok(mut seen) => {
+                if self.through.forgives_greetings {
+                    direct.entries.retain(|entry| !entry.greeting);
+                    seen.entries.retain(|entry| !entry.greeting);
+                }
+                (difference(&direct, &seen), seen.most_backends())
+            }
             Err(panic) => {
                 *self = Self::new(self.database, self.through);
                 (Some(format!("the crowd: {}", words_of(&*panic))), 0)
@@ -127,7 +154,7 @@ impl<'a> Lane<'a> {
             database: self.database,
             direct: &mut self.direct,
             crowd: self.crowd.as_mut().filter(|_| crowded),
-            patience: if hasty { HASTE } else { PATIENCE },
+            patience: if hasty { HASTE } else { self.through.patience },
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::wire;
 /// Who speaks when a line does not say.
 pub const USUAL: char = 'A';
 
+/// How connections are pooled.
+const MODES: [&str; 3] = ["transaction", "session", "statement"];
+
 #[derive(Debug, Clone)]
 pub struct Conversation {
     /// The folder.
@@ -147,9 +150,7 @@ impl Conversation {
             name: name.to_owned(),
             pending: Vec::new(),
             racy: false,
-            modes: ["transaction", "session", "statement"]
-                .map(str::to_owned)
-                .to_vec(),
+            modes: MODES.map(str::to_owned).to_vec(),
             masks_oids: false,
             masks_source: false,
             lines: Vec::new(),
@@ -194,7 +195,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// `pending [mode …] "why"`: in transaction mode, when none is named.
+    /// `pending [mode …] "why"`: in every mode, when none is named.
     fn add_pending(&mut self, line: &str) -> Result<(), String> {
         let mut modes = Vec::new();
         let mut why = None;
@@ -207,7 +208,7 @@ impl Conversation {
         }
         let why = why.ok_or("pending: why?")?;
         if modes.is_empty() {
-            modes.push("transaction".to_owned());
+            modes.extend(MODES.map(str::to_owned));
         }
         let modes = modes.into_iter().map(|mode| (mode, why.clone()));
         self.pending.extend(modes);
