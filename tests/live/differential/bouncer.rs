@@ -12,7 +12,9 @@ use std::{
 };
 
 use super::{
-    Through, crowd, databases, kinds, library,
+    Through,
+    crowd::Holding,
+    databases, kinds, library,
     run::{HASTE, run},
 };
 use crate::support::{self, Served};
@@ -29,13 +31,11 @@ fn through_pgbouncer_many_of_them_are_not_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let served = start(&program, folder.path());
     let library = library("transaction");
-    let port = served.port();
     let outcomes = run(
         &library,
         &databases(),
         &Through {
-            crowd: None,
-            before: &|database| crowd::pass_through(port, database),
+            holding: Holding::Queries,
             // It tells its own at every login.
             forgives_greetings: true,
             patience: HASTE.min(Duration::from_secs(1)),

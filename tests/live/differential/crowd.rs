@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::wire::{Wire, again, bind, execute, flush, parse, query, sync, unnamed};
+use crate::wire::{Frame, Wire, again, bind, execute, flush, parse, query, said, sync, unnamed};
 
 /// Connections in the pool: two clients of a conversation, and one that is kept from them.
 pub const POOL: usize = 3;
@@ -35,7 +35,7 @@ const WEAR: [&[(&str, &str)]; POOL] = [
 ];
 
 /// Tells a backend's process id in words that nobody reads anything into.
-const WHO: &str = "select crowd_who()";
+const WHO: &str = "select public.crowd_who()";
 
 pub struct Crowd {
     members: Vec<Member>,
@@ -43,7 +43,6 @@ pub struct Crowd {
     database: String,
     /// When each backend last changed what it does.
     before: BTreeMap<i32, String>,
-    turns: usize,
 }
 
 struct Member {
@@ -54,57 +53,56 @@ struct Member {
     by: Holding,
 }
 
+/// How the crowd's clients hold connections.
 #[derive(Clone, Copy, PartialEq)]
-enum Holding {
-    Transaction,
-    /// A batch without its Sync.
-    Batch,
+pub enum Holding {
+    /// Transactions and statements with names.
+    Transactions,
+    /// Batches without their Sync, where there are no transactions.
+    Batches,
+    /// Transactions of simple queries, where there are no statements with names.
+    Queries,
 }
 
 impl Crowd {
     /// Clients at the port of a pool of [`POOL`], seen by a connection past it.
-    pub fn gather(port: u16, upstream: u16, database: &str, transactions: bool) -> Self {
-        let mut observer = Wire::login(upstream, "postgres", &[]).unwrap();
+    pub fn gather(port: u16, upstream: u16, database: &str, holding: Holding) -> Self {
         let mut maker = Wire::login(upstream, database, &[]).unwrap();
         maker.run(
             "create or replace function public.crowd_who() returns int language plpgsql as \
              $$ begin return pg_backend_pid(); end $$",
         );
-        observer.run("set application_name = 'observer'");
         let member = |wear: &&[(&str, &str)]| {
             let mut wire = Wire::login(port, database, wear).unwrap();
-            for name in NAMES {
-                wire.ask(&[
-                    parse(name, &format!("select 'the crowd''s {name}'")),
-                    sync(),
-                ]);
+            if holding != Holding::Queries {
+                for name in NAMES {
+                    let text = format!("select 'the crowd''s {name}'");
+                    wire.ask(&[parse(name, &text), sync()]);
+                }
+                wire.ask(&[parse("who", WHO), sync()]);
             }
-            let holds = None;
-            let by = Holding::Transaction;
-            let who = format!("select public.{}", &WHO["select ".len()..]);
-            wire.ask(&[parse("who", &who), sync()]);
-            Member { wire, holds, by }
+            Member {
+                wire,
+                holds: None,
+                by: holding,
+            }
         };
-        let mut crowd = Self {
-            members: WEAR.iter().map(member).collect(),
-            observer,
+        let mut members: Vec<Member> = WEAR.iter().map(member).collect();
+        if holding == Holding::Transactions {
+            members[1].by = Holding::Batches;
+        }
+        Self {
+            members,
+            observer: Wire::login(upstream, "postgres", &[]).unwrap(),
             database: database.to_owned(),
             before: BTreeMap::new(),
-            turns: usize::from(!transactions),
-        };
-        if !transactions {
-            for member in &mut crowd.members {
-                member.by = Holding::Batch;
-            }
         }
-        crowd
     }
 
     /// Takes all connections that are free, `busy` being in use, and gives back all but one: one
     /// of those that the next client had last.
     pub fn come(&mut self, busy: usize, latest: &BTreeSet<i32>) {
         self.step_back();
-        self.turns += 1;
         let free = POOL.saturating_sub(busy);
         for member in self.members.iter_mut().take(free) {
             member.take();
@@ -176,55 +174,55 @@ pub fn pass_through(port: u16, database: &str) {
 
 impl Member {
     fn take(&mut self) {
-        let held = match self.by {
-            Holding::Transaction => self.wire.ask(&[
-                query("begin"),
-                again("who", &[]),
-                parse("", "select 'the crowd''s own'"),
-                sync(),
-                again("s", &[]),
-                bind("p", "one", &[]),
-                sync(),
-            ]),
-            Holding::Batch => {
-                let batch = [
+        let heard = match self.by {
+            Holding::Transactions => self.speak(
+                &[
+                    query("begin"),
+                    again("who", &[]),
+                    parse("", "select 'the crowd''s own'"),
+                    sync(),
+                    again("s", &[]),
+                    bind("p", "one", &[]),
+                    sync(),
+                ],
+                (b'Z', 3),
+            ),
+            Holding::Batches => self.speak(
+                &[
                     again("who", &[]),
                     unnamed("select 'the crowd'", &[]),
                     flush(),
-                ];
-                self.wire.send(&batch.concat());
-                let mut heard = self.wire.until(b'C');
-                heard.extend(self.wire.until(b'C'));
-                heard
-            }
+                ],
+                (b'C', 2),
+            ),
+            Holding::Queries => self.speak(&[query("begin"), query(WHO)], (b'Z', 2)),
         };
-        let mut held = held;
-        if self.by == Holding::Transaction {
-            held.extend(self.wire.until_ready());
-            held.extend(self.wire.until_ready());
-        }
-        let row = held.iter().find(|frame| frame.tag == b'D');
+        let row = heard.iter().find(|frame| frame.tag == b'D');
         let said = row.map(ToString::to_string).unwrap_or_default();
         let pid = said.strip_prefix("row ").and_then(|pid| pid.parse().ok());
-        self.holds = Some(pid.unwrap_or_else(|| panic!("a client of the crowd: {held:?}")));
+        self.holds = Some(pid.unwrap_or_else(|| panic!("a client of the crowd: {heard:?}")));
     }
 
     fn give_back(&mut self) {
         if self.holds.take().is_none() {
             return;
         }
-        match self.by {
-            Holding::Transaction => {
-                let heard = self.wire.ask(&[query("commit")]);
-                assert_eq!(heard.len(), 2, "{heard:?}");
-            }
-            Holding::Batch => {
-                let heard = self
-                    .wire
-                    .ask(&[bind("", "mine", &[]), execute("", 0), sync()]);
-                let said = heard[1].to_string();
-                assert_eq!(said, "row the crowd's mine", "{heard:?}");
-            }
-        }
+        let heard = match self.by {
+            Holding::Transactions | Holding::Queries => self.wire.query("commit"),
+            Holding::Batches => self
+                .wire
+                .ask(&[bind("", "mine", &[]), execute("", 0), sync()]),
+        };
+        let right = match self.by {
+            Holding::Transactions | Holding::Queries => &["COMMIT", "ready I"][..],
+            Holding::Batches => &["bound", "row the crowd's mine", "SELECT 1", "ready I"],
+        };
+        assert_eq!(said(&heard), right, "{heard:?}");
+    }
+
+    /// Says something and hears everything up to so many messages of a kind.
+    fn speak(&mut self, messages: &[Vec<u8>], (tag, count): (u8, usize)) -> Vec<Frame> {
+        self.wire.send(&messages.concat());
+        (0..count).flat_map(|_| self.wire.until(tag)).collect()
     }
 }

@@ -48,6 +48,7 @@ mod run;
 mod script;
 
 use self::{
+    crowd::Holding,
     run::{LANES, Outcome, Through, complaints, kinds, run},
     script::Conversation,
 };
@@ -120,7 +121,7 @@ fn in_statement_mode_too_where_there_are_no_transactions() {
         &library,
         &databases(),
         &Through {
-            transactions: false,
+            holding: Holding::Batches,
             ..Through::crowd_of(&served)
         },
     );

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    crowd::Crowd,
+    crowd::{Crowd, Holding},
     play::{Entry, Scene, Transcript, play},
     script::Conversation,
 };
@@ -36,8 +36,8 @@ pub struct Through<'a> {
     pub port: u16,
     /// Where the crowd is; nobody is, without it.
     pub crowd: Option<u16>,
-    /// Whether the crowd may have transactions.
-    pub transactions: bool,
+    /// How it holds connections.
+    pub holding: Holding,
     /// What is done before each conversation, in this database.
     pub before: &'a (dyn Fn(&str) + Sync),
     /// Whether what is said at a login may differ.
@@ -52,7 +52,7 @@ impl Through<'_> {
         Self {
             port: served.port(),
             crowd: Some(served.port()),
-            transactions: true,
+            holding: Holding::Transactions,
             before: &|_| {},
             forgives_greetings: false,
             patience: PATIENCE,
@@ -107,7 +107,7 @@ impl<'a> Lane<'a> {
     fn new(database: &'a str, through: &'a Through<'_>) -> Self {
         let upstream = support::cluster().port();
         let who = [("application_name", "direct")];
-        let gather = |port| Crowd::gather(port, upstream, database, through.transactions);
+        let gather = |port| Crowd::gather(port, upstream, database, through.holding);
         Self {
             database,
             through,

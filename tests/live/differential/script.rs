@@ -252,7 +252,7 @@ pub fn fill(text: &str, value: &mut dyn FnMut(&str) -> String) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
-        let name = after.split_once('}').map(|(name, rest)| (name, rest));
+        let name = after.split_once('}');
         match name.filter(|(name, _)| *name == "db" || name.ends_with(".pid")) {
             Some((name, after)) => {
                 filled.push_str(&value(name));
