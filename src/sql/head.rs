@@ -10,7 +10,8 @@ use super::touches::Touches;
 use super::word::Word;
 
 impl Reader<'_> {
-    /// What leads the statement that begins here; none if no such statement begins so.
+    /// What leads the statement that begins here; none if no such statement begins so. Those that
+    /// are not sent as they are must end where the grammar ends them: else the server refuses them.
     pub(super) fn head(&mut self) -> Option<Kind> {
         let first = self.word;
         self.pass();
@@ -22,11 +23,11 @@ impl Reader<'_> {
             Word::SAVEPOINT => self.name().map(Kind::Savepoint),
             Word::RELEASE => self.name_after(Word::SAVEPOINT).map(Kind::Release),
             Word::SET => self.set(),
-            Word::RESET => self.reset(),
-            Word::DISCARD => self.discard(),
+            Word::RESET => self.reset().filter(|_| self.ends()),
+            Word::DISCARD => self.discard().filter(|_| self.ends()),
             Word::PREPARE => self.prepare(),
             Word::EXECUTE => self.execute(),
-            Word::DEALLOCATE => self.deallocate(),
+            Word::DEALLOCATE => self.deallocate().filter(|_| self.ends()),
             Word::LISTEN => self.name().map(Kind::Listen),
             Word::UNLISTEN if self.is_star() => Some(Kind::Unlisten(Target::All)),
             Word::UNLISTEN => self.name().map(Target::One).map(Kind::Unlisten),
@@ -79,6 +80,7 @@ impl Reader<'_> {
             Word::TEMP | Word::TEMPORARY => Discard::Temp,
             _ => return None,
         };
+        self.pass();
         Some(Kind::Discard(what))
     }
 

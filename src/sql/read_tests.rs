@@ -343,6 +343,23 @@ fn reset_tells_what() {
 }
 
 #[test]
+fn what_goes_on_behind_its_end_is_no_reset_discard_or_deallocate() {
+    for text in [
+        "discard all all",
+        "discard all x",
+        "deallocate a b",
+        "deallocate all, b",
+        "reset all x",
+        "reset a b",
+        "reset a = 1",
+        "reset time zone x",
+        "reset session authorization x",
+    ] {
+        assert_eq!(kind(text), Kind::Other, "{text}");
+    }
+}
+
+#[test]
 fn discard_deallocate_unlisten_and_close_tell_all_from_one() {
     assert_eq!(kind("discard all"), Kind::Discard(Discard::All));
     assert_eq!(kind("discard plans"), Kind::Discard(Discard::Plans));

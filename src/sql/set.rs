@@ -32,20 +32,30 @@ impl Reader<'_> {
 
     /// What follows RESET.
     pub(super) fn reset(&mut self) -> Option<Kind> {
-        if self.word == Word::ALL {
+        if self.take(Word::ALL) {
             return Some(Kind::ResetAll);
         }
         let ahead = self.ahead();
         let what = match self.word {
-            Word::TIME if ahead.word == Word::ZONE => What::TimeZone,
-            Word::SESSION if ahead.word == Word::AUTHORIZATION => What::SessionAuthorization,
-            Word::TRANSACTION if !ahead.ends() && !ahead.is(TokenKind::Dot) => What::Transaction,
+            Word::TIME if ahead.word == Word::ZONE => self.phrased(2, What::TimeZone),
+            Word::SESSION if ahead.word == Word::AUTHORIZATION => {
+                self.phrased(2, What::SessionAuthorization)
+            }
+            Word::TRANSACTION if !ahead.ends() && !ahead.is(TokenKind::Dot) => {
+                self.phrased(3, What::Transaction)
+            }
             _ => {
                 let name = self.dotted_name()?;
                 self.by_name(name)
             }
         };
         Some(Kind::Reset(what))
+    }
+
+    /// Passes the words that say it.
+    fn phrased(&mut self, words: usize, what: What) -> What {
+        (0..words).for_each(|_| self.pass());
+        what
     }
 
     /// Whether the word here is the name of a setting, by what follows it.
