@@ -70,7 +70,7 @@ const KINDS: &[(&str, usize)] = &[
 ];
 
 /// Conversations that are played byte by byte in every run.
-const SAMPLE: usize = 60;
+const SAMPLE: usize = 50;
 
 /// Conversations that more than one backend serves, at least.
 const WANDERERS: usize = 100;

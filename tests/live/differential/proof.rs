@@ -11,7 +11,7 @@ use super::{
 use crate::{support, wire::Wire};
 
 /// Of the conversations that can be harmed, every so many-eth is.
-const STRIDE: usize = 4;
+const STRIDE: usize = 9;
 
 #[test]
 fn a_bit_flipped_in_a_reply_is_a_difference() {
