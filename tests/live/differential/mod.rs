@@ -36,7 +36,7 @@
 //! not in statement mode when it begins transactions). `mask oids` blots out tables' numbers in
 //! RowDescription, for conversations that make tables; `mask source` leaves out the source file, line
 //! and routine of errors, where others say the server's words. `pending "why"` marks a conversation that is
-//! known to differ (`pending session "why"` in that mode alone): the run fails when it no longer does. `racy "why"`: it may differ or not.
+//! known to differ (`pending session "why"` in that mode alone): the run fails when it no longer does.
 
 mod bouncer;
 mod crowd;

@@ -118,7 +118,7 @@ impl<'a> Lane<'a> {
 
     fn outcome(&mut self, conversation: &Conversation) -> Outcome {
         let begun = Instant::now();
-        let hasty = conversation.racy || !conversation.pending.is_empty();
+        let hasty = !conversation.pending.is_empty();
         let upstream = support::cluster().port();
         let mut direct = play(conversation, self.scene(upstream, false, hasty));
         (self.through.before)(self.database);
@@ -217,9 +217,6 @@ pub fn complaints(outcomes: &[Outcome], mode: &str) -> Vec<String> {
     let complaint = |outcome: &Outcome| {
         let Conversation { kind, name, .. } = &outcome.conversation;
         let pending = outcome.conversation.pending_in(mode);
-        if outcome.conversation.racy {
-            return None;
-        }
         match (&outcome.difference, pending) {
             (Some(difference), None) => Some(format!("{kind}: {name}\n{difference}")),
             (None, Some(why)) => Some(format!(

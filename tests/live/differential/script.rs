@@ -21,8 +21,6 @@ pub struct Conversation {
     pub name: String,
     /// Modes in which it is known to differ, and why.
     pub pending: Vec<(String, String)>,
-    /// It may differ or not, as chance has it.
-    pub racy: bool,
     /// Modes in which it makes sense.
     pub modes: Vec<String>,
     /// Numbers of tables differ from play to play.
@@ -149,7 +147,6 @@ impl Conversation {
             kind: kind.to_owned(),
             name: name.to_owned(),
             pending: Vec::new(),
-            racy: false,
             modes: MODES.map(str::to_owned).to_vec(),
             masks_oids: false,
             masks_source: false,
@@ -173,10 +170,6 @@ impl Conversation {
                 return Ok(());
             }
             ["pending", ..] => return self.add_pending(line),
-            ["racy", ..] => {
-                self.racy = true;
-                return Ok(());
-            }
             _ => {}
         }
         let (client, text) = match line.as_bytes() {
