@@ -651,9 +651,9 @@ impl Session {
     }
 
     pub(super) fn leave_if_wished(&self) -> Result<(), End> {
-        // A COPY would wait for ever for data, and a skip for its Sync.
         let told = self.flow.deaf || !self.client.is_backed_up();
-        if self.flow.leaving && told && (self.flow.copying || self.ledger.front().is_none()) {
+        // A COPY would wait for ever for data, and a batch or a skip for its Sync.
+        if self.flow.leaving && told && (self.flow.copying || !self.ledger.is_behind()) {
             return Err(End::Terminated);
         }
         if self.flow.draining && self.is_idle() {
