@@ -131,7 +131,7 @@ fn in_statement_mode_too_where_there_are_no_transactions() {
 #[test]
 fn a_sample_of_them_byte_by_byte_on_both_sides() {
     let mut library = library("transaction");
-    library.retain(|one| one.pending_in("transaction").is_none());
+    library.retain(|one| one.pending_in("transaction").is_none() && !one.is_large());
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     fastrand::Rng::with_seed(seed).shuffle(&mut library);

@@ -218,6 +218,15 @@ impl Conversation {
     pub fn fits(&self, mode: &str) -> bool {
         self.modes.iter().any(|one| one == mode)
     }
+
+    /// Whether it moves more bytes than one-byte writes do in good time.
+    pub fn is_large(&self) -> bool {
+        let large = |line: &Line| {
+            let act = act(&fill(&line.text, &mut |_| "1".to_owned()), "db");
+            matches!(act, Ok(Act::Say(bytes) | Act::Connect(bytes)) if bytes.len() > 5000)
+        };
+        self.lines.iter().any(large)
+    }
 }
 
 /// In statement mode there are no transaction blocks.
