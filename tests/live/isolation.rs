@@ -388,3 +388,42 @@ fn a_failed_statement_of_one_is_no_error_of_another() {
         );
     }
 }
+
+#[test]
+fn fact_21_where_a_setting_cannot_be_made_its_statement_does_not_run_and_the_error_says_so() {
+    let stage = Stage::with_pool_of(1);
+    let role = format!("{}_role", stage.database);
+    stage.directly(&format!(
+        "create role {role}; create table t (a int); grant all on t to {role}"
+    ));
+    let mut client = stage.client_with(&[("options", &format!("-c role={role}"))]);
+    client.run("insert into t values (1)");
+    // Somebody else's turn, so that the role has to be put on again.
+    stage.client().run("select 1");
+    stage.directly(&format!("drop owned by {role}; drop role {role}"));
+    for request in [
+        vec![crate::wire::query("insert into t values (2)")],
+        vec![
+            crate::wire::unnamed("insert into t values (3)", &[]),
+            crate::wire::sync(),
+        ],
+    ] {
+        let seen = client.ask(&request);
+        let told = crate::wire::error(&seen);
+        assert_eq!(told.code(), "22023");
+        let message = told.message();
+        assert!(
+            message.contains("a setting of this session cannot be made"),
+            "{message}"
+        );
+        assert!(message.contains(&role), "{message}");
+    }
+    assert_eq!(
+        stage
+            .client()
+            .value("select string_agg(a::text, ' ') from t"),
+        "1"
+    );
+    stage.directly(&format!("create role {role}; grant all on t to {role}"));
+    client.run("insert into t values (4)");
+}

@@ -488,3 +488,39 @@ fn fact_28_what_a_later_query_drops_does_not_come_back_with_one_that_was_skipped
         )
     });
 }
+
+#[test]
+fn fact_29_what_we_slip_in_and_what_we_put_back_keep_their_place_among_the_servers_replies() {
+    let stage = Stage::with_pool_of(2);
+    // Known already, so that each Parse has a Close of ours ahead of it.
+    stage.client().ask(&[parse("x", "select $1::int"), sync()]);
+    let seen = stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![
+                    close_statement("nobody"),
+                    parse("s", "select $1::int"),
+                    bind("", "s", &["1"]),
+                    close_statement("nobody"),
+                    execute("", 0),
+                    parse("t", "select $1::int"),
+                    describe_statement("t"),
+                    unnamed("deallocate s", &[]),
+                    again("t", &["2"]),
+                    unnamed("deallocate all", &[]),
+                    parse("s", "select $1::int"),
+                    again("s", &["3"]),
+                    again("t", &["4"]),
+                    again("s", &["5"]),
+                ],
+                vec![again("s", &["6"])],
+            ]),
+        )
+    });
+    let rows: Vec<String> = said(&seen)
+        .into_iter()
+        .filter(|one| one.starts_with("row"))
+        .collect();
+    assert_eq!(rows, ["row 1", "row 2", "row 3", "row 6", "row the end"]);
+}
