@@ -53,6 +53,8 @@ pub struct Options {
     pub hba: Option<String>,
     /// Postgres' own limit of connections.
     pub max_connections: u16,
+    /// The folder of the server's programs; `None` finds one on this machine.
+    pub programs: Option<PathBuf>,
     /// A folder that keeps an initialised data folder, packed; made when missing. Saves most of
     /// the time a start takes, and is safe to share between processes.
     pub template: Option<PathBuf>,
@@ -66,6 +68,7 @@ impl Default for Options {
             settings: Vec::new(),
             hba: None,
             max_connections: 100,
+            programs: None,
             template: None,
             patience: Duration::from_secs(60),
         }
@@ -97,7 +100,7 @@ pub enum Stop {
 pub enum ClusterError {
     #[error("no Postgres server programs found: install postgresql or set PG_BIN to their folder")]
     NoServer,
-    #[error("PG_BIN names {}, which holds no initdb and postgres", folder.display())]
+    #[error("{} holds no initdb and postgres (PG_BIN)", folder.display())]
     NoServerIn { folder: PathBuf },
     #[error("{name} not found: install Postgres' client programs (on Debian: postgresql-contrib)")]
     NoProgram { name: &'static str },
@@ -149,7 +152,10 @@ impl Cluster {
     /// # Errors
     /// When Postgres is not installed, or will not start; the error says why.
     pub fn start(options: &Options) -> Result<Self, ClusterError> {
-        let binaries = Binaries::find()?;
+        let binaries = match &options.programs {
+            Some(folder) => Binaries::named(folder)?,
+            None => Binaries::find()?,
+        };
         let mut cluster = Self {
             binaries,
             patience: options.patience,

@@ -20,7 +20,8 @@ mod served;
 use std::{
     env,
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -41,6 +42,29 @@ pub use self::{
 pub fn cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| own_cluster(options().with("max_connections", "200")))
+}
+
+/// A cluster of Postgres 18, for tests of the long set that need what came with it. `None`: there
+/// is none, which is told, and a failure in CI.
+pub fn cluster_18() -> Option<Cluster> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let provided = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/provide"))
+        .arg("postgresql-18")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO_TARGET_DIR", target)
+        .output();
+    let why = match provided {
+        Ok(ended) if ended.status.success() => {
+            return Some(own_cluster(Options {
+                programs: Some(target.join("postgres-18/bin")),
+                ..options()
+            }));
+        }
+        Ok(ended) => String::from_utf8_lossy(&ended.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    skip(&format!("there is no Postgres 18: {why}"));
+    None
 }
 
 /// A cluster for a test that stops it, or needs settings of its own.

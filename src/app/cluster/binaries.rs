@@ -32,8 +32,7 @@ impl Binaries {
     /// When no folder holds both `initdb` and `postgres`.
     pub fn find() -> Result<Self, ClusterError> {
         if let Some(folder) = env::var_os("PG_BIN").filter(|set| !set.is_empty()) {
-            let folder = PathBuf::from(folder);
-            return Self::within(&folder).ok_or(ClusterError::NoServerIn { folder });
+            return Self::named(Path::new(&folder));
         }
         on_path()
             .into_iter()
@@ -41,6 +40,15 @@ impl Binaries {
             .chain(told_by_pg_config())
             .find_map(|folder| Self::within(&folder))
             .ok_or(ClusterError::NoServer)
+    }
+
+    /// Those of this folder.
+    ///
+    /// # Errors
+    /// When it does not hold both `initdb` and `postgres`.
+    pub fn named(folder: &Path) -> Result<Self, ClusterError> {
+        let folder = folder.to_owned();
+        Self::within(&folder).ok_or(ClusterError::NoServerIn { folder })
     }
 
     /// Follows symbolic links: a link to `postgres` alone would hide `psql` and `pgbench`.
