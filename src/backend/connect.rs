@@ -1,26 +1,25 @@
 //! Dials a backend and logs in.
 
-use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Poll, task::ready, time::Duration};
+use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Connection, ConnectionId, Memory, Seat, Settings, dial::dial};
+use super::{
+    Connection, ConnectionId, Memory, Seat, Settings,
+    version::{Dialect, knock},
+    wire::{MAX_LOGIN_MESSAGE, Wire, kind},
+};
 use crate::auth::{Secret, md5, scram};
-use crate::net::Link;
 use crate::protocol::{
     Parameters, SqlState,
     backend::{self, Challenge, Kind, Status},
-    frame, notice, startup,
+    frame, notice,
+    startup::Replication,
 };
 use crate::topology::Address;
 
-/// The longest message that a backend may send before we are in.
-const MAX_LOGIN_MESSAGE: usize = 1024 * 1024;
-
 /// Reported settings that are remembered; a server has some fifteen.
 pub const MAX_STATUSES: usize = 1000;
-/// The longest cancel key of protocol 3.2.
-const MAX_KEY: usize = 256;
 
 /// A stretch of PBKDF2 longer than this leaves the worker's thread.
 const INLINE_ITERATIONS: u32 = 20_000;
@@ -30,6 +29,23 @@ const INLINE_ITERATIONS: u32 = 20_000;
 pub struct Target {
     pub address: Address,
     pub settings: Settings,
+    pub dialect: Arc<Dialect>,
+}
+
+/// What a start-up says beside who logs in and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    pub parameters: &'a Parameters,
+    /// `options` that are no settings.
+    pub switches: Option<&'a [u8]>,
+    pub replication: Option<&'a Replication>,
+}
+
+/// A connection that was just made.
+pub struct Opened {
+    pub connection: Connection,
+    /// What it was told on its way in, as it came: NoticeResponses and ParameterStatus.
+    pub greeting: Vec<u8>,
 }
 
 /// Whom to log in as.
@@ -92,6 +108,12 @@ pub enum ConnectError {
     Scram(#[source] scram::Error),
     #[error("it let us in without proving that it knows the password")]
     Unproven,
+    #[error(
+        "it answers our start-up with protocol {}.{} and {options} options, which we do not speak",
+        .version >> 16,
+        .version & 0xffff
+    )]
+    Negotiated { version: u32, options: u32 },
     #[error("it does not speak the Postgres protocol")]
     Protocol,
 }
@@ -110,33 +132,27 @@ impl ConnectError {
             | Self::Unsupported(_)
             | Self::NoMechanism
             | Self::Scram(_)
-            | Self::Unproven => false,
+            | Self::Unproven
+            | Self::Negotiated { .. } => false,
         }
     }
 }
 
 /// Dials, logs in as `login`, and reads up to the first ReadyForQuery.
 ///
-/// `parameters` are sent with the start-up, beside user and database.
-///
 /// # Errors
 /// See [`ConnectError`]. Cancel safe: a dropped call closes the socket.
 pub async fn connect(
     target: &Target,
     login: &Rc<Login>,
-    parameters: &Parameters,
-    switches: Option<&[u8]>,
+    opening: Opening<'_>,
     id: ConnectionId,
     seat: Seat,
-) -> Result<Connection, ConnectError> {
+) -> Result<Opened, ConnectError> {
     let limit = target.settings.connect_timeout;
     let whole = async {
-        let stream = dial(&target.address, &target.settings.keepalive)
-            .await
-            .map_err(ConnectError::Dial)?;
-        let mut wire = Wire::new(Link::new(stream));
-        wire.start(login, parameters, switches).await?;
-        authenticate(&mut wire, login).await?;
+        let (mut wire, first) = knock(target, login, opening).await?;
+        authenticate(&mut wire, login, first).await?;
         wire.admitted = true;
         settle(wire, id, seat).await
     };
@@ -149,9 +165,13 @@ pub async fn connect(
     }
 }
 
-async fn authenticate(wire: &mut Wire, login: &Rc<Login>) -> Result<(), ConnectError> {
+async fn authenticate(
+    wire: &mut Wire,
+    login: &Rc<Login>,
+    first: Vec<u8>,
+) -> Result<(), ConnectError> {
+    let mut frame = first;
     loop {
-        let frame = wire.next().await?;
         match challenge(&frame)? {
             Challenge::Ok => return Ok(()),
             Challenge::Md5 { salt } => {
@@ -176,6 +196,7 @@ async fn authenticate(wire: &mut Wire, login: &Rc<Login>) -> Result<(), ConnectE
                 return Err(ConnectError::Protocol);
             }
         }
+        frame = wire.next().await?;
     }
 }
 
@@ -235,7 +256,7 @@ async fn scram_exchange(
 }
 
 /// Reads what comes between AuthenticationOk and the first ReadyForQuery.
-async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connection, ConnectError> {
+async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Opened, ConnectError> {
     let mut statuses = Parameters::default();
     let mut identity = None;
     let (mut reported, mut kept) = (0, 0);
@@ -249,6 +270,9 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
             }
             break;
         }
+        if kind == Kind::NegotiateProtocolVersion {
+            return Err(ConnectError::Protocol);
+        }
         if kind == Kind::ParameterStatus {
             let (name, value) = backend::parameter_status(body).ok_or(ConnectError::Protocol)?;
             (reported, kept) = (reported + 1, kept + body.len());
@@ -256,20 +280,19 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
                 return Err(ConnectError::Protocol);
             }
             statuses.set(name, value);
+            wire.greeting.extend_from_slice(&frame);
         }
         // Where there is no key there is no cancelling, and nothing else is amiss.
         if kind == Kind::BackendKeyData {
-            let (pid, key) = backend::key_data(body)
-                .filter(|(_, key)| key.len() <= MAX_KEY)
-                .ok_or(ConnectError::Protocol)?;
+            let (pid, key) = backend::key_data(body).ok_or(ConnectError::Protocol)?;
             identity = Some((pid, key.to_owned()));
         }
     }
-    if !wire.inbox.is_empty() {
+    if !wire.is_quiet() {
         return Err(ConnectError::Protocol);
     }
     let (pid, key) = identity.unwrap_or_default();
-    Ok(Connection {
+    let connection = Connection {
         id,
         link: wire.link,
         pid,
@@ -280,11 +303,11 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
         expires: None,
         idle_since: None,
         seat,
+    };
+    Ok(Opened {
+        connection,
+        greeting: wire.greeting,
     })
-}
-
-fn kind(frame: &[u8]) -> Kind {
-    frame.first().map_or(Kind::Unknown, |&tag| Kind::of(tag))
 }
 
 fn challenge(frame: &[u8]) -> Result<Challenge<'_>, ConnectError> {
@@ -292,111 +315,4 @@ fn challenge(frame: &[u8]) -> Result<Challenge<'_>, ConnectError> {
         return Err(ConnectError::Protocol);
     }
     backend::challenge(backend::body(frame)).ok_or(ConnectError::Protocol)
-}
-
-/// The socket while we log in: whole frames, one at a time.
-struct Wire {
-    link: Link,
-    inbox: Vec<u8>,
-    /// AuthenticationOk has come.
-    admitted: bool,
-}
-
-impl Wire {
-    fn new(link: Link) -> Self {
-        Self {
-            link,
-            inbox: Vec::new(),
-            admitted: false,
-        }
-    }
-
-    async fn start(
-        &mut self,
-        login: &Login,
-        parameters: &Parameters,
-        switches: Option<&[u8]>,
-    ) -> Result<(), ConnectError> {
-        let own: [(&[u8], &[u8]); 2] = [(b"user", &login.user), (b"database", &login.database)];
-        let switches = switches.map(|options| (&b"options"[..], options));
-        let mut packet = Vec::new();
-        startup::put(
-            &mut packet,
-            own.into_iter().chain(parameters.iter()).chain(switches),
-        );
-        self.send(&packet).await
-    }
-
-    /// Sends a password, SASL or GSS answer.
-    async fn password(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), ConnectError> {
-        let mut packet = zeroize::Zeroizing::new(Vec::new());
-        crate::protocol::frontend::put_authentication(&mut packet, fill);
-        self.send(&packet).await
-    }
-
-    async fn send(&mut self, packet: &[u8]) -> Result<(), ConnectError> {
-        let mut sent = false;
-        poll_fn(|cx| {
-            if !sent {
-                self.link.send(cx, packet)?;
-                sent = true;
-            }
-            self.link.poll_flush(cx)
-        })
-        .await
-        .map_err(ConnectError::Lost)
-    }
-
-    /// The next frame that is no notice; an ErrorResponse is the end.
-    async fn next(&mut self) -> Result<Vec<u8>, ConnectError> {
-        loop {
-            let frame = self.frame().await?;
-            let kind = kind(&frame);
-            if kind == Kind::ErrorResponse {
-                let body = backend::body(&frame).to_owned();
-                return Err(ConnectError::Rejected {
-                    code: notice::sqlstate(&body),
-                    body,
-                    admitted: self.admitted,
-                });
-            }
-            if kind == Kind::Unknown {
-                return Err(ConnectError::Protocol);
-            }
-            if kind != Kind::NoticeResponse && kind != Kind::NegotiateProtocolVersion {
-                return Ok(frame);
-            }
-        }
-    }
-
-    async fn frame(&mut self) -> Result<Vec<u8>, ConnectError> {
-        loop {
-            match frame::peek(&self.inbox).map_err(|_| ConnectError::Protocol)? {
-                Some(header) if header.len > MAX_LOGIN_MESSAGE => {
-                    return Err(ConnectError::Protocol);
-                }
-                Some(header) if header.len <= self.inbox.len() => {
-                    let rest = self.inbox.split_off(header.len);
-                    return Ok(std::mem::replace(&mut self.inbox, rest));
-                }
-                Some(_) | None => self.fill().await?,
-            }
-        }
-    }
-
-    async fn fill(&mut self) -> Result<(), ConnectError> {
-        let mut chunk = [0; 4096];
-        let read = poll_fn(|cx| {
-            let read = ready!(self.link.poll_read(cx, &mut chunk))?;
-            if read == 0 {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            Poll::Ready(Ok(read))
-        })
-        .await
-        .map_err(ConnectError::Lost)?;
-        self.inbox
-            .extend_from_slice(chunk.get(..read).unwrap_or_default());
-        Ok(())
-    }
 }

@@ -7,9 +7,12 @@ mod connection;
 mod dial;
 mod memory;
 mod settings;
+mod version;
+mod wire;
 
 pub use cancel::cancel;
-pub use connect::{ConnectError, Login, MAX_STATUSES, Target, connect};
+pub use connect::{ConnectError, Login, MAX_STATUSES, Opened, Opening, Target, connect};
 pub use connection::{Connection, ConnectionId, Parcel, Seat, Seats};
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use settings::{Keepalive, Settings};
+pub use version::Dialect;

@@ -21,11 +21,6 @@ pub enum Arrival {
 pub enum Error {
     #[error("{0}")]
     Refused(#[from] Refused),
-    #[error("{0} came twice")]
-    Twice(&'static str),
-    /// Sent before encryption could have begun, it may be somebody else's (CVE-2021-23214).
-    #[error("unencrypted data came behind {0}")]
-    Injected(&'static str),
     #[error("a direct TLS connection came, and TLS is not supported yet")]
     DirectTls,
     #[error("the client's connection broke: {0}")]
@@ -47,18 +42,24 @@ pub async fn negotiate(link: &mut Link) -> Result<Arrival, Error> {
         let Some(packet) = packet(link, &mut inbox).await? else {
             return Ok(Arrival::Nothing);
         };
-        let (request, before) = match startup::read(&packet)? {
-            First::Ssl => ("an SSLRequest", std::mem::replace(&mut ssl, true)),
-            First::GssEncryption => ("a GSSENCRequest", std::mem::replace(&mut gss, true)),
+        let asked = match startup::read(&packet)? {
+            First::Ssl if ssl => return Err(Refused::SECOND_SSL.into()),
+            First::Ssl => {
+                ssl = true;
+                "SSL"
+            }
+            First::GssEncryption if gss => return Err(Refused::SECOND_GSSENC.into()),
+            First::GssEncryption => {
+                gss = true;
+                "GSSAPI encryption"
+            }
             First::Cancel { pid, key } => return Ok(Arrival::Cancel { pid, key }),
             First::Startup(startup) => return Ok(Arrival::Startup(startup, inbox)),
         };
-        if before {
-            return Err(Error::Twice(request));
-        }
         refuse_encryption(link).await?;
+        // Whoever asks waits for the answer: what came with the question is not the asker's.
         if !inbox.is_empty() {
-            return Err(Error::Injected(request));
+            return Err(Refused::Unencrypted(asked).into());
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Lease, Pool,
     shelf::{self, Shelf},
 };
-use crate::backend::{ConnectError, Connection, ConnectionId, Seat, connect};
+use crate::backend::{ConnectError, Connection, ConnectionId, Opened, Opening, Seat, connect};
 use crate::protocol::Parameters;
 use crate::resilience::{Backoff, jittered};
 use crate::telemetry::events;
@@ -50,6 +50,25 @@ pub enum Refusal {
     /// The backend refuses this login, and would again.
     #[error("{0}")]
     Rejected(Rc<ConnectError>),
+}
+
+impl Refusal {
+    /// No other connection would do, so there is nothing to wait for.
+    pub fn full(limit: usize) -> Self {
+        let waited = Duration::ZERO;
+        Self::BackendFull { waited, limit }
+    }
+
+    /// Why a connection that only one client can use was not made. What the backend itself says
+    /// is that client's to hear, for no other connection would do.
+    pub fn alone(error: ConnectError) -> Self {
+        let said = matches!(error, ConnectError::Rejected { .. });
+        if said || !error.is_passing() {
+            Self::Rejected(Rc::new(error))
+        } else {
+            Self::Unreachable(Rc::new(error))
+        }
+    }
 }
 
 /// What asking brings.
@@ -320,11 +339,13 @@ fn may_dial(pool: &Pool) -> bool {
 
 async fn dial(pool: Rc<Pool>, seat: Seat) {
     let id = pool.exchange.next_connection();
-    let parameters = Parameters::default();
-    let (target, login) = (&pool.target, &pool.login);
-    let result = connect(target, login, &parameters, None, id, seat).await;
-    match result {
-        Ok(connection) => opened(&pool, Box::new(connection)),
+    let opening = Opening {
+        parameters: &Parameters::default(),
+        switches: None,
+        replication: None,
+    };
+    match connect(&pool.target, &pool.login, opening, id, seat).await {
+        Ok(opened_now) => opened(&pool, Box::new(opened_now.connection)),
         Err(error) => failed(&pool, error),
     }
 }
@@ -332,6 +353,7 @@ async fn dial(pool: Rc<Pool>, seat: Seat) {
 fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
     let key = &pool.key;
     events::connected(&key.backend, &key.database, &key.user, connection.pid);
+    pool.note(&connection.statuses);
     let lifetime = pool.settings.server_lifetime;
     if !lifetime.is_zero() {
         connection.expires = Some(Instant::now() + jittered(lifetime, fastrand::f64()));
@@ -374,33 +396,36 @@ impl Pool {
     /// Dials a connection outside of the pool's size, with a start-up of its own. It is pinned
     /// from the start and never lent to another session.
     ///
+    /// Also gives what the connection was told on its way in.
+    ///
     /// # Errors
-    /// [`Refusal::Unreachable`] or [`Refusal::Rejected`].
+    /// [`Refusal::BackendFull`], [`Refusal::Unreachable`] or [`Refusal::Rejected`].
     pub async fn dial_own(
         self: &Rc<Self>,
         parameters: &Parameters,
         switches: Option<&[u8]>,
-    ) -> Result<Lease, Refusal> {
+    ) -> Result<(Lease, Vec<u8>), Refusal> {
         let limit = self.settings.max_backend_connections;
-        let Some(seat) = self.exchange.take_seat(limit) else {
-            let waited = Duration::ZERO;
-            return Err(Refusal::BackendFull { waited, limit });
-        };
+        let seat = self.exchange.take_seat(limit);
+        let seat = seat.ok_or(Refusal::full(limit))?;
         let id = self.exchange.next_connection();
-        let (target, login) = (&self.target, &self.login);
-        let result = connect(target, login, parameters, switches, id, seat).await;
-        let mut connection = result.map_err(|error| {
+        let opening = Opening {
+            parameters,
+            switches,
+            replication: None,
+        };
+        let result = connect(&self.target, &self.login, opening, id, seat).await;
+        let Opened {
+            mut connection,
+            greeting,
+        } = result.map_err(|error| {
             let key = &self.key;
             events::connect_failed(&key.backend, &key.database, &key.user, &error);
-            if error.is_passing() {
-                Refusal::Unreachable(Rc::new(error))
-            } else {
-                Refusal::Rejected(Rc::new(error))
-            }
+            Refusal::alone(error)
         })?;
         connection.memory.wearing = std::sync::Arc::new(parameters.clone());
         self.shelf.borrow_mut().pinned += 1;
-        Ok(Lease::own(self, Box::new(connection)))
+        Ok((Lease::own(self, Box::new(connection)), greeting))
     }
 
     /// Takes what another worker gave: a share, and perhaps the connection that fills it.

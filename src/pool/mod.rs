@@ -11,7 +11,13 @@ mod lease;
 mod settings;
 mod shelf;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, task::Waker, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+    time::Instant,
+};
 
 pub use acquire::{Acquired, Refusal, Ticket, Wish};
 pub use exchange::{Exchange, Post};
@@ -19,6 +25,7 @@ pub use lease::Lease;
 pub use settings::Settings;
 
 use crate::backend::{ConnectionId, Login, Target};
+use crate::protocol::Parameters;
 use crate::telemetry::Clock;
 use shelf::Shelf;
 
@@ -46,6 +53,9 @@ pub struct Pool {
     worker: usize,
     clock: Rc<Clock>,
     shelf: RefCell<Shelf>,
+    /// What the last connection reported at its login.
+    reported: RefCell<Parameters>,
+    epoch: Cell<u32>,
     /// Wakes the keeper of the idle connections; `None` until its first round.
     keeper: RefCell<Option<Waker>>,
 }
@@ -77,6 +87,8 @@ impl Pool {
             worker,
             clock,
             shelf: RefCell::new(Shelf::new(share)),
+            reported: RefCell::default(),
+            epoch: Cell::default(),
             keeper: RefCell::default(),
         });
         shelf::keep(&pool);
@@ -97,6 +109,19 @@ impl Pool {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Counts how often a login reported other settings than the one before: another server may
+    /// have taken the backend's place, or the same one was changed.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.get()
+    }
+
+    fn note(&self, reported: &Parameters) {
+        if *self.reported.borrow() != *reported {
+            self.reported.replace(reported.clone());
+            self.epoch.set(self.epoch.get().wrapping_add(1));
+        }
     }
 
     /// Chooses a living connection for a new session to call its home: the one with the fewest

@@ -201,7 +201,16 @@ pub fn challenge(body: &[u8]) -> Option<Challenge<'_>> {
 /// The body of a BackendKeyData: process id, and the secret key (4 bytes before protocol 3.2).
 pub fn key_data(body: &[u8]) -> Option<(i32, &[u8])> {
     let (pid, key) = body.split_first_chunk::<4>()?;
-    Some((i32::from_be_bytes(*pid), key))
+    let may_be = super::startup::KEY_LENGTHS.contains(&key.len());
+    may_be.then_some((i32::from_be_bytes(*pid), key))
+}
+
+/// The body of a NegotiateProtocolVersion: the version that the backend will speak, major part
+/// in the upper half, and how many of our options it does not know.
+pub fn negotiated(body: &[u8]) -> Option<(u32, u32)> {
+    let (version, rest) = body.split_first_chunk::<4>()?;
+    let count = rest.first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*version), u32::from_be_bytes(*count)))
 }
 
 /// A ParseComplete, whole.
@@ -234,11 +243,11 @@ pub fn put_parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     });
 }
 
-/// Appends a BackendKeyData of protocol 3.0.
-pub fn put_key_data(out: &mut Vec<u8>, pid: i32, key: u32) {
+/// Appends a BackendKeyData.
+pub fn put_key_data(out: &mut Vec<u8>, pid: i32, key: &[u8]) {
     write(out, b'K', |out| {
         out.extend_from_slice(&pid.to_be_bytes());
-        out.extend_from_slice(&key.to_be_bytes());
+        out.extend_from_slice(key);
     });
 }
 
@@ -260,11 +269,12 @@ pub fn put_command_complete(out: &mut Vec<u8>, tag: &str) {
     write(out, b'C', |out| put_cstr(out, tag.as_bytes()));
 }
 
-/// Appends a NegotiateProtocolVersion: the newest minor version that we speak, and the
-/// `_pq_.` options of the client that we do not know.
-pub fn put_negotiate_version(out: &mut Vec<u8>, minor: u32, unknown: &[Vec<u8>]) {
+/// Appends a NegotiateProtocolVersion: the version that we speak with this client, and its
+/// `_pq_.` options that we do not know. The version goes out whole, as servers send it, though
+/// the documentation speaks of its minor part.
+pub fn put_negotiate_version(out: &mut Vec<u8>, version: u32, unknown: &[Vec<u8>]) {
     write(out, b'v', |out| {
-        out.extend_from_slice(&minor.to_be_bytes());
+        out.extend_from_slice(&version.to_be_bytes());
         let count = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&count.to_be_bytes());
         for option in unknown {

@@ -31,6 +31,45 @@ pub fn peek(bytes: &[u8]) -> Result<Option<Header>, BadLength> {
     }
 }
 
+/// Follows a stream that somebody else passes on, and sees where its frames begin.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// Bytes of the frame under way that have not come yet.
+    missing: usize,
+    /// The beginning of a header whose end has not come yet.
+    head: Vec<u8>,
+    lost: bool,
+}
+
+impl Walk {
+    /// Takes the stream's next bytes and shows the tag of each frame that begins in them.
+    pub fn pass(&mut self, mut bytes: &[u8], mut begins: impl FnMut(u8)) {
+        while !bytes.is_empty() && !self.lost {
+            let skipped = self.missing.min(bytes.len());
+            self.missing -= skipped;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            let wanted = (HEADER - self.head.len()).min(bytes.len());
+            let (head, rest) = bytes.split_at(wanted);
+            self.head.extend_from_slice(head);
+            bytes = rest;
+            match peek(&self.head) {
+                Ok(Some(header)) => {
+                    self.missing = header.len - HEADER;
+                    self.head.clear();
+                    begins(header.tag);
+                }
+                Ok(None) => {}
+                Err(BadLength) => self.lost = true,
+            }
+        }
+    }
+
+    /// Whether the stream is between two frames.
+    pub fn is_between(&self) -> bool {
+        self.missing == 0 && self.head.is_empty() && !self.lost
+    }
+}
+
 /// Appends one frame whose body `fill` writes; the length word is put in afterwards.
 pub fn write(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -79,6 +118,34 @@ mod tests {
     fn lengths_that_cannot_be_are_refused() {
         assert_eq!(peek(&[b'Q', 0, 0, 0, 3]), Err(BadLength));
         assert_eq!(peek(&[b'Q', 0xff, 0xff, 0xff, 0xff]), Err(BadLength));
+    }
+
+    #[test]
+    fn a_walk_sees_the_same_frames_however_the_stream_is_cut() {
+        let mut stream = Vec::new();
+        for (tag, body) in [(b'd', 9), (b'c', 0), (b'Z', 1), (b'X', 0)] {
+            write(&mut stream, tag, |out| out.resize(out.len() + body, b'x'));
+        }
+        let ends = [14, 19, 25, 30];
+        for first in 0..=stream.len() {
+            for second in first..=stream.len() {
+                let (mut walk, mut seen) = (Walk::default(), Vec::new());
+                for part in [&stream[..first], &stream[first..second]] {
+                    walk.pass(part, |tag| seen.push(tag));
+                }
+                assert_eq!(walk.is_between(), second == 0 || ends.contains(&second));
+                walk.pass(&stream[second..], |tag| seen.push(tag));
+                assert_eq!(seen, b"dcZX");
+                assert!(walk.is_between());
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_that_meets_an_impossible_length_sees_nothing_more() {
+        let (mut walk, mut seen) = (Walk::default(), 0);
+        walk.pass(&[b'd', 0, 0, 0, 3, b'c', 0, 0, 0, 4], |_| seen += 1);
+        assert_eq!((seen, walk.is_between()), (0, false));
     }
 
     #[test]

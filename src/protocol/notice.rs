@@ -61,6 +61,7 @@ pub fn put_error(
     severity: Severity,
     code: SqlState,
     message: &str,
+    detail: Option<&str>,
     hint: Option<&str>,
 ) {
     write(out, b'E', |out| {
@@ -72,6 +73,9 @@ pub fn put_error(
         put(b'V', severity.word());
         put(b'C', code.bytes());
         put(b'M', message.as_bytes());
+        if let Some(detail) = detail {
+            put(b'D', detail.as_bytes());
+        }
         if let Some(hint) = hint {
             put(b'H', hint.as_bytes());
         }
@@ -97,6 +101,14 @@ pub fn put_stale_plan(out: &mut Vec<u8>) {
         }
         out.push(0);
     });
+}
+
+/// Appends an error as servers put it to clients of a protocol before 3.
+///
+/// Source: `send_message_to_frontend` of the server.
+pub fn put_error_of_protocol_2(out: &mut Vec<u8>, message: &str) {
+    out.push(b'E');
+    put_cstr(out, format!("FATAL:  {message}\n").as_bytes());
 }
 
 /// Appends the backend's ErrorResponse with its severity turned into FATAL, as it would have
@@ -151,6 +163,7 @@ mod tests {
             severity,
             SqlState::QUERY_CANCELED,
             "canceled _x",
+            None,
             Some("wait"),
         );
         out

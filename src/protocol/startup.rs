@@ -3,11 +3,18 @@
 use super::{
     Parameters,
     frame::{put_cstr, split_cstr},
+    notice::put_error_of_protocol_2,
 };
 
 /// The longest start-up packet that a server takes, its length word included
 /// (`MAX_STARTUP_PACKET_LENGTH` plus four).
 pub const MAX_LEN: usize = 10_004;
+
+/// The newest minor version of protocol 3 that is spoken here, with clients and with backends.
+pub const NEWEST_MINOR: u32 = 2;
+
+/// The lengths that a cancel key may have.
+pub const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 4..=256;
 
 /// The answer to a request for encryption that we do not have.
 pub const NO_ENCRYPTION: &[u8] = b"N";
@@ -15,7 +22,13 @@ pub const NO_ENCRYPTION: &[u8] = b"N";
 const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;
-const VERSION_3: u32 = 196_608;
+/// The major version that is spoken here; the upper half of a version.
+const MAJOR: u32 = 3 << 16;
+
+/// Names of a packet that are no settings: as settings they could come from `options` alone.
+const NO_SETTINGS: [&[u8]; 4] = [b"user", b"database", b"options", b"replication"];
+/// What a protocol option's name begins with.
+const EXTENSION: &[u8] = b"_pq_.";
 
 /// What a first packet asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +47,8 @@ pub struct Startup {
     pub user: Vec<u8>,
     /// `None`: not named, so the user's name.
     pub database: Option<Vec<u8>>,
-    /// Whether a replication connection is asked for.
-    pub replication: bool,
+    /// A replication connection is asked for, in these words.
+    pub replication: Option<Replication>,
     /// Everything else that is a setting, `options` taken apart.
     pub parameters: Parameters,
     /// Words of `options` that are no settings; only a connection of one's own can have them.
@@ -44,19 +57,114 @@ pub struct Startup {
     pub extensions: Vec<Vec<u8>>,
 }
 
+impl Startup {
+    /// The minor version to speak with this client: the one asked for, if it is known.
+    pub fn spoken(&self) -> u32 {
+        self.minor.min(NEWEST_MINOR)
+    }
+
+    /// Appends a NegotiateProtocolVersion, where something was asked for that is not known.
+    pub fn negotiate(&self, out: &mut Vec<u8>) {
+        if self.minor > NEWEST_MINOR || !self.extensions.is_empty() {
+            let version = MAJOR | self.spoken();
+            super::backend::put_negotiate_version(out, version, &self.extensions);
+        }
+    }
+
+    /// Takes a setting, or the settings of these `options`, where the client has none of its own.
+    pub fn default_to(&mut self, name: &[u8], value: &[u8]) {
+        if name != b"options" {
+            if self.parameters.get(name).is_none() {
+                self.parameters.set(name, value);
+            }
+            return;
+        }
+        let (parameters, switches) = read_options(value);
+        for (name, value) in parameters.iter() {
+            if self.parameters.get(name).is_none() {
+                self.parameters.set(name, value);
+            }
+        }
+        self.switches = self.switches.take().or(switches);
+    }
+}
+
+/// Which kind of replication connection is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replication {
+    /// Of the whole server; a database that is named means nothing.
+    Physical,
+    /// Of one database.
+    Logical,
+}
+
+impl Replication {
+    /// As a start-up packet says it.
+    pub fn value(&self) -> &'static [u8] {
+        match self {
+            Self::Physical => b"true",
+            Self::Logical => b"database",
+        }
+    }
+}
+
+/// Whether this is a version of protocol 3 with a minor part up to `minor`.
+pub fn is_at_most(version: u32, minor: u32) -> bool {
+    (MAJOR..=MAJOR | minor).contains(&version)
+}
+
 /// Why a first packet is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("invalid length of startup packet")]
     Length,
-    #[error("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0")]
-    Version { major: u32, minor: u32 },
+    #[error(
+        "unsupported frontend protocol {}.{}: server supports 3.0 to 3.{NEWEST_MINOR}",
+        .0 >> 16,
+        .0 & 0xffff
+    )]
+    Version(u32),
     #[error("invalid startup packet layout: expected terminator as last byte")]
     Layout,
     #[error("no PostgreSQL user name specified in startup packet")]
     NoUser,
+    #[error("invalid value for parameter \"replication\": \"{0}\"")]
+    Replication(String),
+    #[error("received unencrypted data after {0} request")]
+    Unencrypted(&'static str),
     #[error("invalid length of query cancel packet")]
     CancelLength,
+}
+
+impl Refused {
+    /// A request for encryption that came where none may come any more: no version of ours.
+    pub const SECOND_SSL: Self = Self::Version(SSL);
+    pub const SECOND_GSSENC: Self = Self::Version(GSSENC);
+
+    /// Whether the server closes the connection without an answer.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Length | Self::CancelLength)
+    }
+
+    /// Appends what a client of a version before 3 understands; `false`: it is none.
+    pub fn put_of_protocol_2(&self, out: &mut Vec<u8>) -> bool {
+        let old = matches!(self, Self::Version(1..MAJOR));
+        if old {
+            put_error_of_protocol_2(out, &self.to_string());
+        }
+        old
+    }
+
+    pub fn detail(&self) -> Option<&'static str> {
+        matches!(self, Self::Unencrypted(_)).then_some(
+            "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+        )
+    }
+
+    pub fn hint(&self) -> Option<&'static str> {
+        matches!(self, Self::Replication(_))
+            .then_some("Valid values are: \"false\", 0, \"true\", 1, \"database\".")
+    }
 }
 
 /// The length of the packet that begins here; `None`: fewer than four bytes are here.
@@ -81,16 +189,13 @@ pub fn read(packet: &[u8]) -> Result<First, Refused> {
         GSSENC => Ok(First::GssEncryption),
         CANCEL => cancel(rest),
         version if version >> 16 == 3 => startup(version & 0xffff, rest).map(First::Startup),
-        version => Err(Refused::Version {
-            major: version >> 16,
-            minor: version & 0xffff,
-        }),
+        version => Err(Refused::Version(version)),
     }
 }
 
 fn cancel(rest: &[u8]) -> Result<First, Refused> {
     match rest.split_first_chunk::<4>() {
-        Some((pid, key)) if (4..=256).contains(&key.len()) => Ok(First::Cancel {
+        Some((pid, key)) if KEY_LENGTHS.contains(&key.len()) => Ok(First::Cancel {
             pid: i32::from_be_bytes(*pid),
             key: key.to_owned(),
         }),
@@ -103,7 +208,7 @@ fn startup(minor: u32, mut rest: &[u8]) -> Result<Startup, Refused> {
         minor,
         user: Vec::new(),
         database: None,
-        replication: false,
+        replication: None,
         parameters: Parameters::default(),
         switches: None,
         extensions: Vec::new(),
@@ -123,11 +228,9 @@ fn startup(minor: u32, mut rest: &[u8]) -> Result<Startup, Refused> {
         match name {
             b"user" => value.clone_into(&mut startup.user),
             b"database" => startup.database = Some(value.to_owned()),
-            b"replication" => {
-                startup.replication = !matches!(value, b"false" | b"off" | b"no" | b"0")
-            }
+            b"replication" => startup.replication = replication(value)?,
             b"options" => options = Some(value),
-            _ if name.starts_with(b"_pq_.") => startup.extensions.push(name.to_owned()),
+            _ if name.starts_with(EXTENSION) => startup.extensions.push(name.to_owned()),
             _ => settings.push((name, value)),
         }
     }
@@ -145,6 +248,30 @@ fn startup(minor: u32, mut rest: &[u8]) -> Result<Startup, Refused> {
         startup.parameters.set(name, value);
     }
     Ok(startup)
+}
+
+/// Reads the value of `replication`: `database`, or a boolean as the server reads one.
+///
+/// Source: `ProcessStartupPacket` and `parse_bool` of the server.
+fn replication(value: &[u8]) -> Result<Option<Replication>, Refused> {
+    let begins = |word: &[u8], least: usize| {
+        (least..=word.len()).contains(&value.len())
+            && word
+                .get(..value.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(value))
+    };
+    let is_one_of =
+        |words: &[(&[u8], usize)]| words.iter().any(|(word, least)| begins(word, *least));
+    if value == b"database" {
+        Ok(Some(Replication::Logical))
+    } else if is_one_of(&[(b"true", 1), (b"yes", 1), (b"on", 2), (b"1", 1)]) {
+        Ok(Some(Replication::Physical))
+    } else if is_one_of(&[(b"false", 1), (b"no", 1), (b"off", 2), (b"0", 1)]) {
+        Ok(None)
+    } else {
+        let value = String::from_utf8_lossy(value).into_owned();
+        Err(Refused::Replication(value))
+    }
 }
 
 /// Takes `options` apart: settings, and all of it again when some word is no setting.
@@ -175,7 +302,9 @@ fn split_setting(setting: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         .iter()
         .map(|&byte| if byte == b'-' { b'_' } else { byte })
         .collect();
-    (!name.is_empty()).then_some((name, value.get(1..)?))
+    // In a packet of ours they would be no settings: the server is to see them where they stood.
+    let is_setting = !NO_SETTINGS.contains(&&*name) && !name.starts_with(EXTENSION);
+    (is_setting && !name.is_empty()).then_some((name, value.get(1..)?))
 }
 
 fn split_words(options: &[u8]) -> Vec<Vec<u8>> {
@@ -197,9 +326,13 @@ fn split_words(options: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Appends a start-up packet of protocol 3.0.
-pub fn put<'a>(out: &mut Vec<u8>, parameters: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-    put_untagged(out, VERSION_3, |out| {
+/// Appends a start-up packet of protocol 3 and this minor version.
+pub fn put<'a>(
+    out: &mut Vec<u8>,
+    minor: u32,
+    parameters: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) {
+    put_untagged(out, MAJOR | minor, |out| {
         for (name, value) in parameters {
             put_cstr(out, name);
             put_cstr(out, value);
@@ -236,6 +369,7 @@ mod tests {
         let mut out = Vec::new();
         put(
             &mut out,
+            0,
             pairs
                 .iter()
                 .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
@@ -306,10 +440,76 @@ mod tests {
         let mut cut = packet(&[("user", "a")]);
         cut.pop();
         assert_eq!(read(&cut), Err(Refused::Layout));
-        assert!(matches!(
-            read(&[0, 0, 0, 8, 0, 2, 0, 0]),
-            Err(Refused::Version { major: 2, minor: 0 })
-        ));
+        let old = read(&[0, 0, 0, 8, 0, 2, 0, 0]).unwrap_err();
+        assert_eq!(old, Refused::Version(2 << 16));
+        assert!(
+            old.to_string()
+                .starts_with("unsupported frontend protocol 2.0: ")
+        );
+    }
+
+    #[test]
+    fn the_version_spoken_is_the_one_asked_for_or_the_newest_known() {
+        let told = |minor, extensions: &[&[u8]]| {
+            let mut startup = startup_of(&[("user", "a")]);
+            startup.minor = minor;
+            startup.extensions = extensions.iter().map(|one| one.to_vec()).collect();
+            let mut out = Vec::new();
+            startup.negotiate(&mut out);
+            out.get(5..9).map(|version| version.to_vec())
+        };
+        for minor in 0..=2 {
+            assert_eq!(told(minor, &[]), None);
+        }
+        assert_eq!(told(3, &[]), Some(vec![0, 3, 0, 2]));
+        assert_eq!(told(9999, &[]), Some(vec![0, 3, 0, 2]));
+        assert_eq!(told(0, &[b"_pq_.x"]), Some(vec![0, 3, 0, 0]));
+        assert_eq!(told(1, &[b"_pq_.x"]), Some(vec![0, 3, 0, 1]));
+    }
+
+    #[test]
+    fn replication_is_asked_for_in_the_servers_spellings() {
+        let read = |value: &str| replication(value.as_bytes());
+        for value in ["true", "TRU", "t", "on", "y", "yes", "1"] {
+            assert_eq!(read(value), Ok(Some(Replication::Physical)), "{value}");
+        }
+        for value in ["false", "F", "of", "off", "n", "No", "0"] {
+            assert_eq!(read(value), Ok(None), "{value}");
+        }
+        assert_eq!(read("database"), Ok(Some(Replication::Logical)));
+        for value in ["", "o", "Database", "trues", "2", "offf"] {
+            assert_eq!(read(value), Err(Refused::Replication(value.to_owned())));
+        }
+    }
+
+    /// Else `options` could change whom we log in as.
+    #[test]
+    fn who_logs_in_where_is_never_said_by_options() {
+        for options in [
+            "-c user=a",
+            "--database=b",
+            "-creplication=1",
+            "-c _pq_.x=1",
+        ] {
+            let (parameters, switches) = read_options(options.as_bytes());
+            assert!(parameters.is_empty(), "{options}");
+            assert_eq!(switches.unwrap(), options.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_default_gives_way_to_what_the_client_says() {
+        let mut startup = startup_of(&[("user", "a"), ("work_mem", "1MB")]);
+        startup.default_to(b"options", b"-c work_mem=2MB -c jit=off");
+        startup.default_to(b"application_name", b"b");
+        startup.default_to(b"application_name", b"c");
+        let pairs: Vec<_> = startup.parameters.iter().collect();
+        let expected: [(&[u8], &[u8]); 3] = [
+            (b"application_name", b"b"),
+            (b"jit", b"off"),
+            (b"work_mem", b"1MB"),
+        ];
+        assert_eq!((pairs, startup.switches), (expected.to_vec(), None));
     }
 
     #[test]

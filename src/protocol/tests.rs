@@ -70,7 +70,7 @@ proptest! {
         let who = [("user".to_owned(), "somebody".to_owned())];
         let pairs: Vec<_> = pairs.into_iter().chain(who).collect();
         let written = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        startup::put(&mut packet, written);
+        startup::put(&mut packet, 0, written);
         prop_assert_eq!(startup::len(&packet), Ok(Some(packet.len())));
         let read = startup::read(&packet);
         prop_assert!(matches!(read, Ok(startup::First::Startup(_))), "{:?}", read);

@@ -2,10 +2,11 @@
 
 use std::{
     future::poll_fn,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
 };
 
 use tokio::{sync::oneshot, time::timeout};
@@ -17,37 +18,61 @@ use super::{
 };
 use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
-use crate::protocol::backend::{put_authentication_ok, put_negotiate_version};
+use crate::protocol::backend::put_authentication_ok;
 use crate::protocol::notice::Severity;
-use crate::protocol::startup::{Refused, Startup};
-use crate::session::{End, Fault, Session, Signal, Wishes, welcome};
+use crate::protocol::startup::{Replication as Kind, Startup};
+use crate::session::{End, Fault, Replication, Session, Signal, Wishes, replicate, welcome};
 use crate::telemetry::events;
+
+/// A client that is in.
+enum Guest {
+    Session(Box<Session>),
+    Replication(Box<Replication>),
+}
+
+impl Guest {
+    fn signal(&self, signal: Signal) {
+        match self {
+            Self::Session(session) => session.signal(signal),
+            Self::Replication(replication) => replication.signal(signal),
+        }
+    }
+}
 
 /// Serves one client until it leaves.
 pub async fn serve(worker: Rc<Worker>, link: Link, mut seat: ClientSeat) {
     // Boxed: a login holds much more than a session does.
     let login = Box::pin(login(&worker, link, &mut seat));
-    let Some(mut session) = login.await else {
+    let Some(guest) = login.await else {
         return;
     };
-    let end = poll_fn(|cx| poll(&mut session, cx)).await;
-    let end = Box::pin(session.finish(end)).await;
+    let end = match guest {
+        Guest::Session(mut session) => {
+            let end = poll_fn(|cx| guarded(|| session.poll(cx))).await;
+            Box::pin(session.finish(end)).await
+        }
+        Guest::Replication(mut replication) => {
+            let end = poll_fn(|cx| guarded(|| replication.poll(cx))).await;
+            Box::pin(replication.finish(end)).await
+        }
+    };
     events::client_out(&end);
     drop(seat);
 }
 
 /// A panic ends the session that has it, and no other.
-fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
-    catch_unwind(AssertUnwindSafe(|| session.poll(cx))).unwrap_or_else(|_| {
+fn guarded(poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| {
         events::session_panicked();
         Poll::Ready(Fault::Panic.into())
     })
 }
 
 /// `None`: the client did not come to stay, or was not let in and knows why.
-async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Box<Session>> {
+async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Guest> {
     let limit = worker.plan().settings.login_timeout;
-    let entering = enter(worker, &mut link, seat);
+    let mut preface = Vec::new();
+    let entering = enter(worker, &mut link, seat, &mut preface);
     let entered = if limit.is_zero() {
         entering.await
     } else {
@@ -57,14 +82,14 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
         }
     };
     match entered {
-        Ok(Visit::Stay(entry)) => finish_login(worker, link, entry).await,
+        Ok(Visit::Stay(entry)) => finish_login(worker, link, entry, preface).await,
         Ok(Visit::Cancel { pid, key }) => {
             cancel(worker.plan(), pid, &key).await;
             None
         }
         Ok(Visit::Nothing) => None,
         Err(end) => {
-            refuse(link, end).await;
+            refuse(link, preface, end).await;
             None
         }
     }
@@ -90,30 +115,28 @@ struct Entry {
     user: crate::auth::User,
 }
 
-async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> Result<Visit, End> {
-    let arrived = match negotiate(link).await {
-        // As the server: a cancel has no answer, not even a wrong one.
-        Err(handshake::Error::Refused(Refused::CancelLength)) => Arrival::Nothing,
-        arrived => arrived.map_err(refused)?,
-    };
-    let (startup, ahead) = match arrived {
+/// `preface` is what the client is to be told before all else.
+async fn enter(
+    worker: &Rc<Worker>,
+    link: &mut Link,
+    seat: &mut ClientSeat,
+    preface: &mut Vec<u8>,
+) -> Result<Visit, End> {
+    let (startup, ahead) = match negotiate(link).await.map_err(refused)? {
         Arrival::Startup(startup, ahead) => (startup, ahead),
         Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
         Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
     admit(plan, seat)?;
-    if startup.replication {
-        return Err(Fault::Replication.into());
-    }
+    startup.negotiate(preface);
     let user = String::from_utf8_lossy(&startup.user).into_owned();
-    let asked = startup.database.clone().unwrap_or_else(|| {
-        let mut default = plan.settings.databases.iter();
-        let default = default.find_map(|one| one.default_dbname.clone());
-        default.map_or_else(|| startup.user.clone(), String::into_bytes)
-    });
+    let asked = startup
+        .database
+        .clone()
+        .unwrap_or_else(|| default_name(plan, &startup));
     let name = String::from_utf8_lossy(&asked);
-    let Some(at) = find(plan, &name) else {
+    let Some(at) = find(plan, &name, startup.replication.as_ref()) else {
         let database = name.into_owned();
         return Err(Fault::NoSuchDatabase { database }.into());
     };
@@ -130,10 +153,23 @@ async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> R
     }))
 }
 
-fn find(plan: &Plan, name: &str) -> Option<usize> {
-    let database: &Database = plan.database(name)?;
-    let mut databases = plan.settings.databases.iter();
-    databases.position(|one| std::ptr::eq(one, database))
+/// The database of a client that names none.
+fn default_name(plan: &Plan, startup: &Startup) -> Vec<u8> {
+    let mut default = plan.settings.databases.iter();
+    let default = default.find_map(|one| one.default_dbname.clone());
+    default.map_or_else(|| startup.user.clone(), String::into_bytes)
+}
+
+/// Which of the configured databases is meant. Physical replication is of a whole server, and its
+/// programs ask for a database `replication`: where there is only one database, it tells the server.
+fn find(plan: &Plan, name: &str, replication: Option<&Kind>) -> Option<usize> {
+    let databases = &plan.settings.databases;
+    let only = match (replication, databases.as_slice()) {
+        (Some(Kind::Physical), [only]) => Some(only),
+        _ => None,
+    };
+    let database: &Database = plan.database(name).or(only)?;
+    databases.iter().position(|one| std::ptr::eq(one, database))
 }
 
 fn admit(plan: &Plan, seat: &mut ClientSeat) -> Result<(), Fault> {
@@ -148,7 +184,12 @@ fn admit(plan: &Plan, seat: &mut ClientSeat) -> Result<(), Fault> {
     }
 }
 
-async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<Box<Session>> {
+async fn finish_login(
+    worker: &Rc<Worker>,
+    link: Link,
+    entry: Entry,
+    preface: Vec<u8>,
+) -> Option<Guest> {
     let Entry {
         mut startup,
         ahead,
@@ -158,32 +199,36 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
     } = entry;
     let database = worker.plan().settings.databases.get(database)?;
     for (key, value) in &database.startup {
-        if startup.parameters.get(key.as_bytes()).is_none() {
-            startup.parameters.set(key.as_bytes(), value.as_bytes());
-        }
+        startup.default_to(key.as_bytes(), value.as_bytes());
     }
-    let mut preface = Vec::new();
-    if startup.minor > 0 || !startup.extensions.is_empty() {
-        put_negotiate_version(&mut preface, 0, &startup.extensions);
-    }
-    let lobby = worker.lobby(database, &name, &startup.user, &user);
     let wishes = Wishes {
+        minor: startup.spoken(),
         parameters: startup.parameters,
         switches: startup.switches,
         preface,
         ahead,
     };
-    match welcome(worker.shared(), &lobby, wishes, link).await {
-        Ok(session) => {
+    let shared = worker.shared();
+    let entered = if let Some(kind) = startup.replication {
+        let (upstream, settings) = worker.replicate(database, &name, &startup.user, &user, kind);
+        let entering = Box::pin(replicate(shared, &settings, upstream, wishes, link));
+        entering.await.map(Guest::Replication)
+    } else {
+        let lobby = worker.lobby(database, &name, &startup.user, &user);
+        let entering = welcome(shared, &lobby, wishes, link);
+        entering.await.map(Guest::Session)
+    };
+    match entered {
+        Ok(guest) => {
             events::client_in(&name, &startup.user);
             // Told to all while this one was still at the door.
             if worker.plan().is_closed() {
-                session.signal(Signal::Drain);
+                guest.signal(Signal::Drain);
             }
-            Some(session)
+            Some(guest)
         }
-        Err((link, end)) => {
-            refuse(link, end).await;
+        Err((link, preface, end)) => {
+            refuse(link, preface, end).await;
             None
         }
     }
@@ -191,21 +236,22 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
 
 fn refused(error: handshake::Error) -> End {
     match error {
+        handshake::Error::Refused(why) if why.is_silent() => {
+            events::client_refused(&why);
+            End::Client(io::Error::new(io::ErrorKind::InvalidData, why))
+        }
         handshake::Error::Refused(why) => Fault::Startup(why).into(),
         handshake::Error::Broken(error) => End::Client(error),
-        order @ (handshake::Error::Twice(_)
-        | handshake::Error::Injected(_)
-        | handshake::Error::DirectTls) => Fault::StartupOrder(order).into(),
+        order @ handshake::Error::DirectTls => Fault::StartupOrder(order).into(),
     }
 }
 
-/// Tells a client why it does not get in.
-async fn refuse(mut link: Link, end: End) {
+/// Tells a client why it does not get in, after what it is to be told before all else.
+async fn refuse(mut link: Link, mut reply: Vec<u8>, end: End) {
     let End::Fault(fault) = &end else {
         return;
     };
     events::client_refused(fault);
-    let mut reply = Vec::new();
     if fault.is_behind_admission() {
         put_authentication_ok(&mut reply);
     }

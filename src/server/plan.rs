@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Database, Settings, worker::Mail};
-use crate::backend::{Parcel, Seats};
+use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
 
@@ -27,8 +27,8 @@ pub struct Plan {
     admitted: Arc<AtomicUsize>,
     mail: Arc<Mailboxes>,
     exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
-    /// Connections to each backend, of all pools.
-    seats: Mutex<HashMap<String, Arc<Seats>>>,
+    /// By the backend's address as written.
+    backends: Mutex<HashMap<String, Known>>,
     closed: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
             admitted: Arc::default(),
             mail: Arc::new(Mailboxes(boxes)),
             exchanges: Mutex::default(),
-            seats: Mutex::default(),
+            backends: Mutex::default(),
             closed: AtomicBool::new(false),
         };
         (plan, inboxes)
@@ -67,10 +67,7 @@ impl Plan {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let exchange = exchanges.entry(key.clone()).or_insert_with(|| {
-            let seats = {
-                let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(seats.entry(key.backend.clone()).or_default())
-            };
+            let seats = self.known(&key.backend).seats;
             Arc::new(Exchange::new(
                 settings.pool_size,
                 settings.min_pool_size,
@@ -95,6 +92,17 @@ impl Plan {
         {
             exchanges.remove(key);
         }
+    }
+
+    /// What all pools of a backend have in common.
+    pub fn known(&self, backend: &str) -> Known {
+        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        backends.entry(backend.to_owned()).or_default().clone()
+    }
+
+    /// A number for a connection outside of every pool.
+    pub fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A place for a new client, on the worker with the fewest.
@@ -144,6 +152,14 @@ impl Plan {
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
+}
+
+/// One backend, as all workers know it.
+#[derive(Clone, Default)]
+pub struct Known {
+    /// Connections to it, of all pools.
+    pub seats: Arc<Seats>,
+    pub dialect: Arc<Dialect>,
 }
 
 /// The ways to the workers.

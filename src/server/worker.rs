@@ -22,11 +22,13 @@ use super::{
     plan::{ClientSeat, Plan},
 };
 use crate::auth::User;
-use crate::backend::{Login, Parcel, Target};
+use crate::backend::{Login, Parcel, Seat, Target};
 use crate::net::{Link, Stream};
 use crate::pool::{Key, Pool};
-use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal};
+use crate::protocol::startup::Replication;
+use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal, Upstream};
 use crate::telemetry::Clock;
+use crate::topology::Address;
 
 /// How often what is due by the clock is looked after.
 const TICK: Duration = Duration::from_millis(100);
@@ -203,12 +205,9 @@ impl Worker {
     fn find_lobby(&self, database: &Database, name: &[u8], user: &[u8], is: &User) -> Rc<Lobby> {
         let upstream = is.upstream_user.as_deref().map(str::as_bytes);
         let dbname = database.dbname.as_deref().map(str::as_bytes);
-        let backend = database.backends.first();
         let key = Key {
             entry: entry(database).to_owned(),
-            backend: backend
-                .map(|one| one.address.to_string())
-                .unwrap_or_default(),
+            backend: address(database).to_string(),
             database: dbname.unwrap_or(name).to_owned(),
             user: upstream.unwrap_or(user).to_owned(),
         };
@@ -240,18 +239,52 @@ impl Worker {
         }
     }
 
-    fn open(&self, database: &Database, key: Key, user: &User) -> Rc<Lobby> {
-        // The configuration gives every database a backend.
-        let address = database.backends.first().map(|one| one.address.clone());
-        let target = Target {
-            address: address.unwrap_or_else(crate::topology::Address::nowhere),
+    fn target(&self, database: &Database) -> Target {
+        let address = address(database);
+        let known = self.plan.known(&address.to_string());
+        Target {
+            address,
             settings: database.backend.clone(),
+            dialect: known.dialect,
+        }
+    }
+
+    /// Where a replication connection of a client goes that asked for `name` and logged in as
+    /// `user`.
+    pub fn replicate(
+        &self,
+        database: &Database,
+        name: &[u8],
+        user: &[u8],
+        is: &User,
+        kind: Replication,
+    ) -> (Upstream, Rc<session::Settings>) {
+        let target = self.target(database);
+        let upstream = is.upstream_user.as_deref().map(str::as_bytes);
+        let dbname = database.dbname.as_deref().map(str::as_bytes);
+        let login = Login::new(
+            upstream.unwrap_or(user).to_owned(),
+            dbname.unwrap_or(name).to_owned(),
+            is.upstream_password.clone(),
+        );
+        let limit = database.pool.max_backend_connections;
+        let seats = self.plan.known(&target.address.to_string()).seats;
+        let upstream = Upstream {
+            target: Rc::new(target),
+            login: Rc::new(login),
+            kind,
+            id: self.plan.next_connection(),
+            seat: Seat::take(&seats, limit).ok_or(limit),
         };
+        (upstream, self.session_settings(database))
+    }
+
+    fn open(&self, database: &Database, key: Key, user: &User) -> Rc<Lobby> {
         let password = user.upstream_password.clone();
         let login = Login::new(key.user.clone(), key.database.clone(), password);
         let pool = Pool::new(
             key.clone(),
-            Rc::new(target),
+            Rc::new(self.target(database)),
             Rc::new(login),
             database.pool.clone(),
             self.plan.exchange(&key, &database.pool),
@@ -293,6 +326,12 @@ impl Worker {
     fn signal_all(&self, signal: Signal) {
         self.shared.sessions.each(|handle| handle.signal(signal));
     }
+}
+
+/// The configuration gives every database a backend.
+fn address(database: &Database) -> Address {
+    let backend = database.backends.first();
+    backend.map_or_else(Address::nowhere, |one| one.address.clone())
 }
 
 /// What names a database's entry.

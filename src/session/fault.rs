@@ -88,8 +88,6 @@ pub enum Fault {
     NoSuchUser { user: String },
     #[error("ambassador: database \"{database}\" is not configured")]
     NoSuchDatabase { database: String },
-    #[error("ambassador: replication connections are not supported yet")]
-    Replication,
     #[error("ambassador: internal error; the session ends, the others go on")]
     Panic,
     #[error("ambassador: shutting down; no new sessions")]
@@ -114,7 +112,7 @@ impl Fault {
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } => *code,
-            Self::StatementMode { .. } | Self::Replication => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::StatementMode { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Protocol | Self::StartupOrder(_) => SqlState::PROTOCOL_VIOLATION,
             Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
@@ -122,13 +120,21 @@ impl Fault {
             Self::ClientIdle { .. } => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Randomness(_) | Self::Panic => SqlState::INTERNAL_ERROR,
             Self::Startup(startup::Refused::NoUser) => SqlState::INVALID_AUTHORIZATION,
-            Self::Startup(startup::Refused::Version { .. }) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Startup(startup::Refused::Version(_)) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Startup(startup::Refused::Replication(_)) => SqlState::INVALID_PARAMETER_VALUE,
             Self::Startup(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyClients { .. } => SqlState::TOO_MANY_CONNECTIONS,
             Self::NoSuchUser { .. } => SqlState::INVALID_PASSWORD,
             Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
             Self::Draining => SqlState::CANNOT_CONNECT_NOW,
         }
+    }
+
+    fn detail(&self) -> Option<&'static str> {
+        let Self::Startup(refused) = self else {
+            return None;
+        };
+        refused.detail()
     }
 
     fn hint(&self) -> Option<&'static str> {
@@ -141,6 +147,7 @@ impl Fault {
             }
             Self::MessageTooLarge { .. } => Some("Raise max_message_size in [listen]."),
             Self::TooManyClients { .. } => Some("Raise max_clients in [listen]."),
+            Self::Startup(refused) => refused.hint(),
             Self::NoSuchDatabase { .. } => Some(
                 "Add [databases.NAME] to the configuration, or [databases.\"*\"] for every name.",
             ),
@@ -156,10 +163,8 @@ impl Fault {
             | Self::Protocol
             | Self::Cancelled
             | Self::Randomness(_)
-            | Self::Startup(_)
             | Self::StartupOrder(_)
             | Self::NoSuchUser { .. }
-            | Self::Replication
             | Self::Panic => None,
         }
     }
@@ -190,11 +195,17 @@ impl Fault {
             put_error_as_fatal(out, body);
             return;
         }
+        if let Self::Startup(refused) = self
+            && refused.put_of_protocol_2(out)
+        {
+            return;
+        }
         put_error(
             out,
             severity,
             self.sqlstate(),
             &self.to_string(),
+            self.detail(),
             self.hint(),
         );
     }
@@ -284,6 +295,9 @@ pub enum End {
     /// The backend ended the session, and the client was told in its words.
     #[error("the backend ended it: {0}")]
     Dismissed(String),
+    /// As when it is connected directly.
+    #[error("the backend closed its connection")]
+    Closed,
     /// Half a message went out, so nothing more can be said.
     #[error("the backend was lost in the middle of a message: {0}")]
     Cut(String),

@@ -21,6 +21,7 @@ mod pin;
 mod prepared;
 mod refuse;
 mod relay;
+mod replication;
 mod request;
 mod reset;
 mod settings;
@@ -41,6 +42,7 @@ pub use cancel::{CancelKeys, Place};
 pub use fault::{End, Fault};
 pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal};
 pub use prepared::Registry;
+pub use replication::{Replication, Upstream, replicate};
 pub use settings::{PoolMode, Settings};
 pub use welcome::{Lobby, Wishes, welcome};
 

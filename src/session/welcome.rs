@@ -2,15 +2,15 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared,
-    adopt, converse::converse, ledger::Ledger, names::Names, pin, prepared::Scope,
+    End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared, adopt,
+    converse::converse, ledger::Ledger, names::Names, pin, prepared::Scope,
 };
 use crate::backend;
 use crate::net::Link;
@@ -20,14 +20,15 @@ use crate::protocol::{
     backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
     frontend, notice,
 };
+use crate::telemetry::events;
 
 /// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
 /// may change.
 const TRUSTED: Duration = Duration::from_secs(30);
 /// How often a client that waits is looked after.
 const LOOK: Duration = Duration::from_millis(100);
-/// Bytes of BackendKeyData and ReadyForQuery.
-const KEY_AND_READY: usize = 13 + 6;
+/// Bytes of BackendKeyData and ReadyForQuery, at most.
+const KEY_AND_READY: usize = 41 + 6;
 /// Welcomes remembered for one pool.
 const REMEMBERED: usize = 1000;
 
@@ -37,11 +38,16 @@ pub struct Wishes {
     pub parameters: Parameters,
     /// `options` that are no settings: only a connection of one's own can have them.
     pub switches: Option<Vec<u8>>,
+    /// The minor version of the protocol that is spoken with the client.
+    pub minor: u32,
     /// What is to be told before all else.
     pub preface: Vec<u8>,
     /// What the client has sent behind its start-up.
     pub ahead: Vec<u8>,
 }
+
+/// A client that is not let in: what it is to be told before all else, and why it is not.
+pub type Turned = (Link, Vec<u8>, End);
 
 /// What clients with the same start-up settings are told.
 struct Welcome {
@@ -51,20 +57,29 @@ struct Welcome {
     /// From AuthenticationOk to the last ParameterStatus, with the notices of the start-up.
     frames: Vec<u8>,
     since: Instant,
+    /// Of the pool, then.
+    epoch: u32,
 }
 
 impl Welcome {
+    /// `greeting` is what the backend said of it: notices, and perhaps the settings.
     fn new(
         shared: &Shared,
+        pool: &Pool,
         parameters: Arc<Parameters>,
         told: &Parameters,
-        notices: &[u8],
+        greeting: Greeting<'_>,
     ) -> Self {
         let mut frames = Vec::new();
         put_authentication_ok(&mut frames);
-        frames.extend_from_slice(notices);
-        for (name, value) in told.iter() {
-            put_parameter_status(&mut frames, name, value);
+        match greeting {
+            Greeting::Whole(greeting) => frames.extend_from_slice(greeting),
+            Greeting::Notices(notices) => {
+                frames.extend_from_slice(notices);
+                for (name, value) in told.iter() {
+                    put_parameter_status(&mut frames, name, value);
+                }
+            }
         }
         let scope = shared.registry.borrow_mut().scope(&parameters);
         Self {
@@ -73,8 +88,17 @@ impl Welcome {
             told: Rc::new(told.clone()),
             frames,
             since: shared.clock.now(),
+            epoch: pool.epoch(),
         }
     }
+}
+
+/// What a backend said when it was given the client's settings.
+enum Greeting<'a> {
+    /// Its notices alone.
+    Notices(&'a [u8]),
+    /// Its notices and its settings, as it greeted us.
+    Whole(&'a [u8]),
 }
 
 /// Where the clients of one pool come in, and what they were told.
@@ -109,16 +133,27 @@ struct Welcomes {
     known: HashMap<Parameters, Rc<Welcome>>,
     /// The one that served last: most clients of a pool are alike.
     last: Option<Rc<Welcome>>,
+    /// What a connection can only be given at its start.
+    alone: HashSet<Parameters>,
 }
 
 impl Welcomes {
-    fn get(&mut self, parameters: &Parameters, now: Instant) -> Option<Rc<Welcome>> {
+    /// Only what was heard within the last while, of the server that is there now.
+    fn get(&mut self, parameters: &Parameters, now: Instant, epoch: u32) -> Option<Rc<Welcome>> {
         let last = self.last.as_ref();
         let same = last.filter(|last| *last.parameters == *parameters);
         let welcome = Rc::clone(same.or_else(|| self.known.get(parameters))?);
-        let fresh = now.saturating_duration_since(welcome.since) < TRUSTED;
+        let recent = now.saturating_duration_since(welcome.since) < TRUSTED;
+        let fresh = recent && welcome.epoch == epoch;
         self.last = fresh.then(|| Rc::clone(&welcome));
         fresh.then_some(welcome)
+    }
+
+    fn put_alone(&mut self, parameters: &Parameters) {
+        if self.alone.len() >= REMEMBERED {
+            self.alone.clear();
+        }
+        self.alone.insert(parameters.clone());
     }
 
     /// Remembers it, under the very settings that were worn before if they are the same ones:
@@ -147,11 +182,11 @@ pub async fn welcome(
     lobby: &Lobby,
     wishes: Wishes,
     client: Link,
-) -> Result<Box<Session>, (Link, End)> {
+) -> Result<Box<Session>, Turned> {
     let Lobby { pool, settings, .. } = lobby;
     let entrance = match enter(shared, lobby, &wishes, &client).await {
         Ok(entrance) => entrance,
-        Err(end) => return Err((client, end)),
+        Err(end) => return Err((client, wishes.preface, end)),
     };
     let handle = shared.sessions.enter(shared.clock.now(), settings);
     let place = Place {
@@ -159,18 +194,18 @@ pub async fn welcome(
         session: handle.id,
     };
     let pid = entrance.pid();
-    let key = match CancelKeys::issue(&shared.cancels, pid, place) {
-        Ok(key) => key,
+    let (key, handle_of_key) = match shared.cancels.issue(pid, wishes.minor, place) {
+        Ok(issued) => issued,
         Err(error) => {
             shared.sessions.leave(handle.id);
-            return Err((client, Fault::Randomness(error).into()));
+            return Err((client, wishes.preface, Fault::Randomness(error).into()));
         }
     };
     let welcome = entrance.welcome;
     let mut reply = wishes.preface;
     reply.reserve_exact(welcome.frames.len() + KEY_AND_READY);
     reply.extend_from_slice(&welcome.frames);
-    put_key_data(&mut reply, pid, key);
+    put_key_data(&mut reply, pid, &key);
     put_ready(&mut reply, crate::protocol::backend::Status::Idle);
     let mut flow = Flow {
         resume: !wishes.ahead.is_empty(),
@@ -200,7 +235,7 @@ pub async fn welcome(
             scope: welcome.scope,
             told: Rc::clone(&welcome.told),
             home: entrance.home,
-            key: (pid, key),
+            key: (pid, handle_of_key),
             cherished: false,
         },
         flow,
@@ -225,9 +260,11 @@ struct Entrance {
 }
 
 impl Entrance {
+    /// What the client is told. Programs take it for a positive number, as Postgres' are.
     fn pid(&self) -> i32 {
         let own = self.own.as_ref().map(|lease| lease.pid);
-        own.or(self.home.map(|home| home.pid)).unwrap_or_default()
+        let pid = own.or(self.home.map(|home| home.pid));
+        pid.unwrap_or_default() & i32::MAX
     }
 }
 
@@ -238,11 +275,14 @@ async fn enter(
     client: &Link,
 ) -> Result<Entrance, End> {
     let pool = &lobby.pool;
-    if wishes.switches.is_some() {
+    if wishes.switches.is_some() || lobby.known.borrow().alone.contains(&wishes.parameters) {
         return Box::pin(enter_alone(shared, pool, wishes)).await;
     }
     let now = shared.clock.now();
-    let known = lobby.known.borrow_mut().get(&wishes.parameters, now);
+    let known = &lobby.known;
+    let known = known
+        .borrow_mut()
+        .get(&wishes.parameters, now, pool.epoch());
     if let Some(welcome) = known
         && let Some(home) = pool.settle()
     {
@@ -313,6 +353,7 @@ async fn ask(
         drop(lease);
         let code = notice::sqlstate(&body);
         if code == Some(SqlState::CANT_CHANGE_NOW) {
+            lobby.known.borrow_mut().put_alone(&wishes.parameters);
             return Box::pin(enter_alone(shared, pool, wishes)).await;
         }
         let admitted = true;
@@ -323,7 +364,13 @@ async fn ask(
         });
         return Err(Fault::no_connection(pool, Refusal::Rejected(error)).into());
     }
-    let welcome = Welcome::new(shared, parameters, &lease.statuses, &notices);
+    let welcome = Welcome::new(
+        shared,
+        pool,
+        parameters,
+        &lease.statuses,
+        Greeting::Notices(&notices),
+    );
     let welcome = lobby.known.borrow_mut().put(welcome);
     lease.memory.wearing = Arc::clone(&welcome.parameters);
     let home = pool.settle_at(lease.id);
@@ -352,12 +399,20 @@ async fn within<T>(
 
 /// Dials a connection with the client's very start-up, for values that cannot be set later.
 async fn enter_alone(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
-    let lease = pool
+    let (lease, greeting) = pool
         .dial_own(&wishes.parameters, wishes.switches.as_deref())
         .await
         .map_err(|refusal| Fault::no_connection(pool, refusal))?;
+    let key = pool.key();
+    events::pinned(&key.database, &key.user, pin::Reason::Startup.name());
     let parameters = Arc::clone(&lease.memory.wearing);
-    let welcome = Welcome::new(shared, parameters, &lease.statuses, &[]);
+    let welcome = Welcome::new(
+        shared,
+        pool,
+        parameters,
+        &lease.statuses,
+        Greeting::Whole(&greeting),
+    );
     Ok(Entrance {
         welcome: Rc::new(welcome),
         home: None,

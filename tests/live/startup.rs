@@ -6,14 +6,8 @@ use std::collections::BTreeMap;
 use crate::{
     stage::{Stage, alike},
     support,
-    wire::{
-        Frame, VERSION, Wire, again, cancel, error, message, parse, query, request, said, startup,
-        sync, unnamed,
-    },
+    wire::{Wire, again, cancel, error, parse, query, said, sync, unnamed},
 };
-
-const SSL: i32 = 80_877_103;
-const GSS: i32 = 80_877_104;
 
 /// Start-ups as drivers make them, and worse.
 const SETTINGS: &[&[(&str, &str)]] = &[
@@ -43,6 +37,36 @@ const SETTINGS: &[&[(&str, &str)]] = &[
         ("standard_conforming_strings", "off"),
         ("bytea_output", "escape"),
     ],
+    // pgjdbc, asyncpg, npgsql, node-postgres, libpq with PGTZ and others, psycopg.
+    &[
+        ("client_encoding", "UTF8"),
+        ("DateStyle", "ISO"),
+        ("TimeZone", "America/New_York"),
+        ("extra_float_digits", "2"),
+    ],
+    &[
+        ("client_encoding", "'utf-8'"),
+        ("jit", "off"),
+        ("search_path", "app"),
+    ],
+    &[
+        ("client_encoding", "UTF8"),
+        ("extra_float_digits", "3"),
+        ("IntervalStyle", "postgres_verbose"),
+        ("lock_timeout", "2000"),
+    ],
+    &[
+        ("statement_timeout", "15000"),
+        ("idle_in_transaction_session_timeout", "60000"),
+        ("lock_timeout", "5s"),
+        ("application_name", "node"),
+    ],
+    &[
+        ("geqo", "off"),
+        ("datestyle", "SQL, MDY"),
+        ("fallback.application", "psql"),
+    ],
+    &[("options", "-c search_path=a,\\ b -c jit=off")],
     &[
         ("app.tenant", "o'hara \\ \"x\""),
         ("default_transaction_read_only", "on"),
@@ -64,9 +88,13 @@ const SHOWN: &[&str] = &[
     "standard_conforming_strings",
     "bytea_output",
     "default_transaction_read_only",
+    "jit",
+    "geqo",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
 ];
 
-fn statuses(wire: &Wire) -> BTreeMap<String, String> {
+pub fn statuses(wire: &Wire) -> BTreeMap<String, String> {
     let statuses: BTreeMap<_, _> = wire.statuses.iter().cloned().collect();
     assert_eq!(statuses.len(), wire.statuses.len(), "one came twice");
     statuses
@@ -86,7 +114,7 @@ fn shown(wire: &mut Wire) -> Vec<String> {
 }
 
 #[test]
-fn a_start_up_reports_what_the_server_would_report() {
+fn fact_19_a_start_up_reports_what_the_server_would_report() {
     let stage = Stage::with_pool_of(1);
     for settings in SETTINGS {
         let (direct, through) = (stage.direct_with(settings), stage.client_with(settings));
@@ -96,7 +124,7 @@ fn a_start_up_reports_what_the_server_would_report() {
 }
 
 #[test]
-fn clients_with_different_settings_share_one_connection_and_each_sees_its_own() {
+fn fact_19_clients_with_different_settings_share_one_connection_and_each_sees_its_own() {
     let stage = Stage::with_pool_of(1);
     let expected: Vec<_> = SETTINGS
         .iter()
@@ -364,92 +392,6 @@ fn clients_that_share_a_process_id_have_keys_of_their_own() {
     assert_eq!(error(&one.until_ready()).code(), "57014");
     assert_eq!(other.value("select 1"), "1");
     assert_eq!(one.value("select 1"), "1");
-}
-
-#[test]
-fn encryption_is_declined_and_the_start_up_goes_on() {
-    let stage = Stage::with_pool_of(1);
-    for requests in [vec![SSL], vec![GSS], vec![GSS, SSL], vec![SSL, GSS]] {
-        let mut wire = Wire::open(stage.port());
-        for number in requests {
-            wire.send(&request(number));
-            assert_eq!(wire.byte(), b'N');
-        }
-        wire.send(&startup(
-            VERSION,
-            &[("user", "postgres"), ("database", &stage.database)],
-        ));
-        wire.welcomed().unwrap();
-        assert_eq!(wire.value("select 1"), "1");
-    }
-}
-
-#[test]
-fn a_newer_minor_protocol_and_unknown_extensions_are_negotiated() {
-    let stage = Stage::with_pool_of(1);
-    let who = [("user", "postgres"), ("database", &*stage.database)];
-    let grease = [&who[..], &[("_pq_.test_grease", "1"), ("_pq_.more", "")]].concat();
-    let cases: [(i32, &[(&str, &str)]); 4] = [
-        (VERSION + 2, &who),
-        (VERSION + 9999, &grease),
-        (VERSION, &grease),
-        (VERSION, &who),
-    ];
-    for (version, settings) in cases {
-        let greet = |port| {
-            let mut wire = Wire::open(port);
-            wire.send(&startup(version, settings));
-            wire.welcomed().unwrap();
-            assert_eq!(wire.value("select 1"), "1");
-            let first = wire.greeting.first().filter(|frame| frame.tag == b'v');
-            // The version: 3.0 is written in full before Postgres 18, as its minor part since.
-            first.map(|frame| frame.body.get(4..).unwrap().to_owned())
-        };
-        assert_eq!(
-            greet(stage.port()),
-            greet(support::cluster().port()),
-            "{version}"
-        );
-    }
-}
-
-#[test]
-fn a_bad_start_up_is_refused_and_hurts_nobody() {
-    let stage = Stage::with_pool_of(1);
-    let mut other = stage.client();
-    let refuse = |bytes: &[u8]| -> Vec<Frame> {
-        let mut wire = Wire::open(stage.port());
-        wire.send(bytes);
-        wire.until_closed()
-    };
-    let who = [("user", "postgres"), ("database", &*stage.database)];
-    assert_eq!(error(&refuse(&startup(2 << 16, &who))).code(), "0A000");
-    assert_eq!(error(&refuse(&startup(4 << 16, &who))).code(), "0A000");
-    assert_eq!(
-        error(&refuse(&startup(VERSION, &[("user", "")]))).code(),
-        "28000"
-    );
-    assert_eq!(error(&refuse(&startup(VERSION, &[]))).code(), "28000");
-    for bytes in [
-        &b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
-        &[0, 0, 0, 4],
-        &[0, 0, 0, 7, 0, 3, 0],
-        &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0],
-        &[0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5],
-        &message(b'Q', b"select 1\0"),
-    ] {
-        let frames = refuse(bytes);
-        let refused = frames.iter().all(|frame| frame.tag == b'E');
-        assert!(refused && frames.len() <= 1, "{bytes:?}: {frames:?}");
-    }
-    let mut twice = Wire::open(stage.port());
-    for _ in 0..2 {
-        twice.send(&request(SSL));
-    }
-    assert_eq!(twice.byte(), b'N');
-    assert_eq!(error(&twice.until_closed()).code(), "08P01");
-    drop(Wire::open(stage.port()));
-    assert_eq!(other.value("select 1"), "1");
 }
 
 #[test]

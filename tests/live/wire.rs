@@ -244,6 +244,12 @@ impl Wire {
         Ok(Some(self.inbox.remove(0)))
     }
 
+    /// All bytes up to the server's end.
+    pub fn everything(&mut self) -> Vec<u8> {
+        while self.read_more().unwrap() > 0 {}
+        std::mem::take(&mut self.inbox)
+    }
+
     /// Everything up to the server's end.
     pub fn until_closed(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();

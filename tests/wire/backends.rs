@@ -28,6 +28,11 @@ fn hostile(answer: Vec<u8>, closes: bool) -> Backend {
     })
 }
 
+/// Whether it holds before patience ends.
+pub fn eventually(holds: impl FnMut() -> bool) -> bool {
+    within(Duration::from_secs(10), holds)
+}
+
 fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < patience {

@@ -11,6 +11,7 @@ mod clients;
 mod hostile_backends;
 mod hostile_clients;
 mod leaving;
+mod logins;
 mod losses;
 mod peers;
 #[path = "../support/mod.rs"]

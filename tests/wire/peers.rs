@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -22,11 +22,15 @@ use crate::support::Served;
 /// Longer than anything that works.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The process id and the key that a CancelRequest showed.
+type Shown = (i32, Vec<u8>);
+
 /// A backend that does what its script says, once for each connection.
 pub struct Backend {
     port: u16,
     connections: Arc<AtomicUsize>,
-    cancels: Arc<AtomicUsize>,
+    cancels: Arc<Mutex<Vec<Shown>>>,
+    startups: Arc<Mutex<Vec<startup::Startup>>>,
 }
 
 impl Backend {
@@ -49,24 +53,37 @@ impl Backend {
             port: listener.local_addr().unwrap().port(),
             connections: Arc::default(),
             cancels: Arc::default(),
+            startups: Arc::default(),
         };
-        let (connections, cancels) = (
+        let (connections, cancels, startups) = (
             Arc::clone(&backend.connections),
             Arc::clone(&backend.cancels),
+            Arc::clone(&backend.startups),
         );
         let (script, cancelled) = (Arc::new(script), Arc::new(cancelled));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut wire = Wire::new(stream.unwrap());
                 let Ok(packet) = wire.packet() else { continue };
-                if matches!(startup::read(&packet), Ok(startup::First::Cancel { .. })) {
-                    let number = cancels.fetch_add(1, Ordering::SeqCst) + 1;
-                    let cancelled = Arc::clone(&cancelled);
-                    thread::spawn(move || {
-                        cancelled(number);
-                        drop(wire);
-                    });
-                    continue;
+                match startup::read(&packet).unwrap() {
+                    startup::First::Cancel { pid, key } => {
+                        let number = {
+                            let mut cancels = cancels.lock().unwrap();
+                            cancels.push((pid, key));
+                            cancels.len()
+                        };
+                        let cancelled = Arc::clone(&cancelled);
+                        thread::spawn(move || {
+                            cancelled(number);
+                            drop(wire);
+                        });
+                        continue;
+                    }
+                    startup::First::Startup(startup) => {
+                        wire.minor = startup.minor;
+                        startups.lock().unwrap().push(startup);
+                    }
+                    startup::First::Ssl | startup::First::GssEncryption => continue,
                 }
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let script = Arc::clone(&script);
@@ -92,7 +109,17 @@ impl Backend {
     }
 
     pub fn cancels(&self) -> usize {
-        self.cancels.load(Ordering::SeqCst)
+        self.cancelled().len()
+    }
+
+    /// The start-ups that came.
+    pub fn startups(&self) -> Vec<startup::Startup> {
+        self.startups.lock().unwrap().clone()
+    }
+
+    /// What the CancelRequests that came have shown.
+    pub fn cancelled(&self) -> Vec<Shown> {
+        self.cancels.lock().unwrap().clone()
     }
 }
 
@@ -101,6 +128,8 @@ pub struct Wire {
     stream: TcpStream,
     /// Process id and secret, as they were told.
     key: Vec<u8>,
+    /// The minor version that the start-up asked for, at a backend.
+    pub minor: u32,
 }
 
 impl Wire {
@@ -110,6 +139,7 @@ impl Wire {
         Self {
             stream,
             key: Vec::new(),
+            minor: 0,
         }
     }
 
@@ -130,14 +160,17 @@ impl Wire {
 
     /// The same with settings.
     pub fn knock_with(port: u16, database: &str, settings: &[(&str, &str)]) -> Self {
+        let who = [("user", "postgres"), ("database", database)];
+        Self::knock_as(port, &[&who, settings].concat())
+    }
+
+    /// The same with this start-up.
+    pub fn knock_as(port: u16, pairs: &[(&str, &str)]) -> Self {
         let mut wire = Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
         let mut packet = Vec::new();
-        let who = [("user", "postgres"), ("database", database)];
-        let pairs = who.iter().chain(settings);
-        startup::put(
-            &mut packet,
-            pairs.map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-        );
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        startup::put(&mut packet, 0, pairs);
         wire.send(&packet).unwrap();
         wire
     }
@@ -262,7 +295,7 @@ impl Wire {
         backend::put_authentication_ok(&mut bytes);
         bytes.extend_from_slice(before);
         backend::put_parameter_status(&mut bytes, b"server_version", b"15.0");
-        backend::put_key_data(&mut bytes, 4711, 1);
+        backend::put_key_data(&mut bytes, 4711, &[0, 0, 0, 1]);
         put_ready(&mut bytes, Status::Idle);
         self.send(&bytes)
     }
