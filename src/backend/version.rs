@@ -12,6 +12,7 @@ use crate::protocol::{
     backend::{self, Kind},
     startup,
 };
+use crate::telemetry::events;
 
 /// Whether a backend takes start-ups that ask for more than protocol 3.0; shared by all who dial
 /// it.
@@ -34,16 +35,19 @@ pub(super) async fn knock(
     login: &Login,
     opening: Opening<'_>,
 ) -> Result<(Wire, Vec<u8>), ConnectError> {
-    let dialect = &target.dialect;
-    if !dialect.old.load(Ordering::Relaxed) {
-        let answer = ask(target, login, opening, startup::NEWEST_MINOR).await?;
-        if let Answer::Goes(wire, frame) = answer {
-            return Ok((wire, frame));
+    let mut refusal = None;
+    if !target.dialect.old.load(Ordering::Relaxed) {
+        match ask(target, login, opening, startup::NEWEST_MINOR).await? {
+            Answer::Goes(wire, frame) => return Ok((wire, frame)),
+            Answer::Refused(error) => refusal = Some(error),
         }
     }
     match ask(target, login, opening, 0).await? {
         Answer::Goes(wire, frame) => {
-            dialect.old.store(true, Ordering::Relaxed);
+            if let Some(refusal) = refusal {
+                target.dialect.old.store(true, Ordering::Relaxed);
+                events::older_protocol(&target.address, &refusal);
+            }
             Ok((wire, frame))
         }
         Answer::Refused(error) => Err(error),

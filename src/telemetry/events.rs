@@ -10,6 +10,11 @@ pub fn connect_failed(backend: &str, database: &[u8], user: &[u8], error: &dyn D
     warn!(backend, %database, %user, "cannot connect upstream: {error}");
 }
 
+/// A backend takes no start-up of our protocol version, but one of 3.0.
+pub fn older_protocol(backend: &dyn Display, why: &dyn Display) {
+    info!(%backend, "from now on protocol 3.0 is spoken with it: {why}");
+}
+
 /// A connection was made.
 pub fn connected(backend: &str, database: &[u8], user: &[u8], pid: i32) {
     let (database, user) = (name(database), name(user));

@@ -1,6 +1,8 @@
 //! Which version of the protocol is spoken with a client, whatever the server speaks.
 
-use pg_ambassador::app::cluster::Cluster;
+use std::time::Duration;
+
+use pg_ambassador::app::cluster::{Cluster, client};
 
 use crate::{
     stage::{Stage, eventually},
@@ -86,7 +88,7 @@ fn fact_7_a_client_of_protocol_3_2_has_a_long_key_and_cancels_with_it_alone() {
         for key in [&wrong[..], &wire.key[..3 + length / 32], &longer, &[0; 256]] {
             cancel(stage.port(), wire.pid, key);
         }
-        assert!(wire.is_silent(std::time::Duration::from_millis(200)));
+        assert!(wire.is_silent(Duration::from_millis(200)));
         cancel(stage.port(), wire.pid, &wire.key);
         assert_eq!(error(&wire.until_ready()).code(), "57014");
     }
@@ -131,6 +133,28 @@ fn fact_7_a_cancel_reaches_a_server_that_gave_a_long_key() {
             cancel(served.port(), wire.pid, &wire.key);
             assert_eq!(error(&wire.until_ready()).code(), "57014");
             assert_eq!(wire.value("select 1"), "1");
+        }
+    });
+}
+
+#[test]
+#[ignore = "long: fetches Postgres 18"]
+fn fact_6_psql_with_the_libpq_of_postgres_18_gets_in_with_every_version_it_asks_for() {
+    with_18(|cluster, served| {
+        let libraries = support::home_of_18().join("lib");
+        for (port, version) in [
+            (cluster.port(), "latest"),
+            (served.port(), "3.0"),
+            (served.port(), "3.2"),
+            (served.port(), "latest"),
+        ] {
+            let url = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
+            let mut psql = cluster.client("psql").unwrap();
+            psql.env("LD_LIBRARY_PATH", &libraries)
+                .args(["-X", "-A", "-t", "-c", "select 'in'", "-d"])
+                .arg(format!("{url} max_protocol_version={version}"));
+            let told = client::succeed(&mut psql, "psql", Duration::from_secs(20)).unwrap();
+            assert_eq!(told.trim(), "in", "{version}");
         }
     });
 }

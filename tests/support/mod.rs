@@ -47,16 +47,16 @@ pub fn cluster() -> &'static Cluster {
 /// A cluster of Postgres 18, for tests of the long set that need what came with it. `None`: there
 /// is none, which is told, and a failure in CI.
 pub fn cluster_18() -> Option<Cluster> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let home = home_of_18();
     let provided = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/provide"))
         .arg("postgresql-18")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TARGET_DIR", home.parent().unwrap())
         .output();
     let why = match provided {
         Ok(ended) if ended.status.success() => {
             return Some(own_cluster(Options {
-                programs: Some(target.join("postgres-18/bin")),
+                programs: Some(home.join("bin")),
                 ..options()
             }));
         }
@@ -65,6 +65,12 @@ pub fn cluster_18() -> Option<Cluster> {
     };
     skip(&format!("there is no Postgres 18: {why}"));
     None
+}
+
+/// Where Postgres 18 is put, with `bin` and `lib`.
+pub fn home_of_18() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    target.join("postgres-18")
 }
 
 /// A cluster for a test that stops it, or needs settings of its own.
