@@ -8,6 +8,7 @@ pub mod backend;
 pub mod frame;
 pub mod frontend;
 pub mod notice;
+pub mod options;
 mod parameters;
 pub mod sqlstate;
 pub mod startup;

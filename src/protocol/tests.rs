@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{backend, frame, frontend, notice, startup};
+use super::{backend, frame, frontend, notice, options, startup};
 
 /// Bytes among which lengths, terminators and tags are common.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -56,7 +56,7 @@ proptest! {
         notice::put_error_as_fatal(&mut Vec::new(), &bytes);
         let _ = (startup::len(&bytes), startup::read(&bytes));
         // All that `options` may hold ends, and what is no setting is kept.
-        let (parameters, switches) = startup::read_options(&bytes);
+        let (parameters, switches) = options::read_options(&bytes);
         prop_assert!(parameters.len() <= bytes.len());
         prop_assert!(switches.is_none_or(|switches| switches == bytes));
     }

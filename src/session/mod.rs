@@ -15,6 +15,7 @@ mod forward;
 mod handle;
 mod leave;
 mod ledger;
+mod lobby;
 mod lost;
 mod names;
 mod pin;
@@ -41,10 +42,11 @@ use std::{
 pub use cancel::{CancelKeys, Place};
 pub use fault::{End, Fault};
 pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal};
+pub use lobby::Lobby;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
 pub use settings::{PoolMode, Settings};
-pub use welcome::{Lobby, Wishes, welcome};
+pub use welcome::{Wishes, welcome};
 
 use crate::backend::StatementId;
 use crate::net::{Link, Scratch};

@@ -1,36 +1,29 @@
 //! From a proven identity to a conversation: what a client is told when it gets in.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use super::{
-    End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared, adopt,
-    converse::converse, ledger::Ledger, names::Names, pin, prepared::Scope,
+    End, Fault, Flow, Identity, Keep, Lobby, Place, PoolMode, Session, Shared, adopt,
+    converse::converse,
+    ledger::Ledger,
+    lobby::{Greeting, Welcome},
+    names::Names,
+    pin,
 };
 use crate::backend;
 use crate::net::Link;
 use crate::pool::{Home, Lease, Pool, Refusal, Wish};
 use crate::protocol::{
     Parameters, SqlState,
-    backend::{Kind, put_authentication_ok, put_key_data, put_parameter_status, put_ready},
+    backend::{Kind, put_key_data, put_ready},
     frontend, notice,
 };
 use crate::telemetry::events;
 
-/// How long a welcome is trusted before it is asked for anew: defaults of roles and databases
-/// may change.
-const TRUSTED: Duration = Duration::from_secs(30);
 /// How often a client that waits is looked after.
 const LOOK: Duration = Duration::from_millis(100);
 /// Bytes of BackendKeyData and ReadyForQuery, at most.
 const KEY_AND_READY: usize = 41 + 6;
-/// Welcomes remembered for one pool.
-const REMEMBERED: usize = 1000;
 
 /// What a client's start-up asks for.
 #[derive(Debug, Default)]
@@ -48,129 +41,6 @@ pub struct Wishes {
 
 /// A client that is not let in: what it is to be told before all else, and why it is not.
 pub type Turned = (Link, Vec<u8>, End);
-
-/// What clients with the same start-up settings are told.
-struct Welcome {
-    parameters: Arc<Parameters>,
-    scope: Scope,
-    told: Rc<Parameters>,
-    /// From AuthenticationOk to the last ParameterStatus, with the notices of the start-up.
-    frames: Vec<u8>,
-    since: Instant,
-    /// Of the pool, then.
-    epoch: u32,
-}
-
-impl Welcome {
-    /// `greeting` is what the backend said of it: notices, and perhaps the settings.
-    fn new(
-        shared: &Shared,
-        pool: &Pool,
-        parameters: Arc<Parameters>,
-        told: &Parameters,
-        greeting: Greeting<'_>,
-    ) -> Self {
-        let mut frames = Vec::new();
-        put_authentication_ok(&mut frames);
-        match greeting {
-            Greeting::Whole(greeting) => frames.extend_from_slice(greeting),
-            Greeting::Notices(notices) => {
-                frames.extend_from_slice(notices);
-                for (name, value) in told.iter() {
-                    put_parameter_status(&mut frames, name, value);
-                }
-            }
-        }
-        let scope = shared.registry.borrow_mut().scope(&parameters);
-        Self {
-            parameters,
-            scope,
-            told: Rc::new(told.clone()),
-            frames,
-            since: shared.clock.now(),
-            epoch: pool.epoch(),
-        }
-    }
-}
-
-/// What a backend said when it was given the client's settings.
-enum Greeting<'a> {
-    /// Its notices alone.
-    Notices(&'a [u8]),
-    /// Its notices and its settings, as it greeted us.
-    Whole(&'a [u8]),
-}
-
-/// Where the clients of one pool come in, and what they were told.
-pub struct Lobby {
-    pool: Rc<Pool>,
-    settings: Rc<Settings>,
-    known: RefCell<Welcomes>,
-}
-
-impl Lobby {
-    pub fn new(pool: Rc<Pool>, settings: Rc<Settings>) -> Self {
-        Self {
-            pool,
-            settings,
-            known: RefCell::default(),
-        }
-    }
-
-    pub fn pool(&self) -> &Rc<Pool> {
-        &self.pool
-    }
-
-    /// Whether no session is of this pool, and the pool has nothing.
-    pub fn is_unused(&self) -> bool {
-        Rc::strong_count(&self.pool) == 1 && self.pool.is_unused()
-    }
-}
-
-/// The welcomes that are known.
-#[derive(Default)]
-struct Welcomes {
-    known: HashMap<Parameters, Rc<Welcome>>,
-    /// The one that served last: most clients of a pool are alike.
-    last: Option<Rc<Welcome>>,
-    /// What a connection can only be given at its start.
-    alone: HashSet<Parameters>,
-}
-
-impl Welcomes {
-    /// Only what was heard within the last while, of the server that is there now.
-    fn get(&mut self, parameters: &Parameters, now: Instant, epoch: u32) -> Option<Rc<Welcome>> {
-        let last = self.last.as_ref();
-        let same = last.filter(|last| *last.parameters == *parameters);
-        let welcome = Rc::clone(same.or_else(|| self.known.get(parameters))?);
-        let recent = now.saturating_duration_since(welcome.since) < TRUSTED;
-        let fresh = recent && welcome.epoch == epoch;
-        self.last = fresh.then(|| Rc::clone(&welcome));
-        fresh.then_some(welcome)
-    }
-
-    fn put_alone(&mut self, parameters: &Parameters) {
-        if self.alone.len() >= REMEMBERED {
-            self.alone.clear();
-        }
-        self.alone.insert(parameters.clone());
-    }
-
-    /// Remembers it, under the very settings that were worn before if they are the same ones:
-    /// connections that wear them go on fitting.
-    fn put(&mut self, mut welcome: Welcome) -> Rc<Welcome> {
-        if let Some(former) = self.known.get(&*welcome.parameters) {
-            welcome.parameters = Arc::clone(&former.parameters);
-        } else if self.known.len() >= REMEMBERED {
-            self.known.clear();
-        }
-        let welcome = Rc::new(welcome);
-        let parameters = (*welcome.parameters).clone();
-        self.known.insert(parameters, Rc::clone(&welcome));
-        self.last = None;
-        welcome
-    }
-}
 
 /// Lets a client in: finds or asks what it is to be told, and tells it.
 ///
@@ -275,7 +145,7 @@ async fn enter(
     client: &Link,
 ) -> Result<Entrance, End> {
     let pool = &lobby.pool;
-    if wishes.switches.is_some() || lobby.known.borrow().alone.contains(&wishes.parameters) {
+    if wishes.switches.is_some() || lobby.known.borrow().is_alone(&wishes.parameters) {
         return Box::pin(enter_alone(shared, pool, wishes)).await;
     }
     let now = shared.clock.now();
