@@ -115,9 +115,11 @@ impl Replication {
         }
     }
 
-    /// A stream goes on where it ended; what has an end of its own is waited for.
+    /// A stream can be taken up where it ended, once its message has; what has an end of its own
+    /// is waited for.
     fn leave_if_drained(&self) -> Result<(), End> {
-        match self.draining && (self.running == 0 || self.streaming) {
+        let may_end = (self.running == 0 || self.streaming) && self.heard.is_between();
+        match self.draining && may_end {
             true => Err(Fault::Shutdown.into()),
             false => Ok(()),
         }

@@ -288,7 +288,8 @@ fn fact_45_nothing_follows_half_a_message_of_a_replication_connection() {
             while wire.frame().is_ok() {}
             Ok(())
         });
-        let served = backend.served(&["--set", "shutdown.grace=\"0s\""]);
+        let limits = ["grace", "drain_timeout"].map(|key| format!("shutdown.{key}=\"0s\""));
+        let served = backend.served(&["--set", &limits[0], "--set", &limits[1]]);
         let mut client = Wire::knock_as(
             served.port(),
             &[("user", "me"), ("database", "app"), ("replication", "on")],
