@@ -154,6 +154,8 @@ struct Flow {
     looks: u8,
     /// The lease outlives the transaction.
     keep: Keep,
+    /// What pins the session of what is under way, behind its last DISCARD ALL.
+    pinned_anew: Option<pin::Reason>,
     /// The connection is not to be lent to anybody else.
     tainted: bool,
     /// The client said good-bye: what it asked for still runs, and is answered.

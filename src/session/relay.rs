@@ -365,10 +365,19 @@ impl Session {
         }
     }
 
-    /// Nothing is left that only this connection has.
+    /// Nothing is left that only this connection has, but what was sent behind.
     fn unpin(&mut self) {
-        if matches!(self.flow.keep, Keep::Pinned(_)) {
-            self.flow.keep = Keep::No;
+        if !matches!(self.flow.keep, Keep::Pinned(_)) {
+            return;
+        }
+        if let Some(reason) = self.flow.pinned_anew.take() {
+            self.flow.keep = Keep::Pinned(reason);
+            return;
+        }
+        self.flow.keep = Keep::No;
+        // It may have an unnamed statement still, one that was too large to be remembered.
+        if let Some(lease) = &mut self.lease {
+            lease.memory.unnamed.get_or_insert(SOMEBODYS);
         }
     }
 
@@ -642,6 +651,7 @@ impl Session {
         self.flow.overdue = false;
         self.flow.cancelled = false;
         self.flow.changes.clear();
+        self.flow.pinned_anew = None;
         self.flow.tainted |= spoilt;
         self.enter(Phase::Idle);
         if self.flow.keep == Keep::No {

@@ -170,6 +170,7 @@ impl Session {
 
     /// Keeps the connection beyond the transaction.
     pub(super) fn pin(&mut self, reason: pin::Reason) {
+        self.flow.pinned_anew = Some(reason);
         if self.flow.keep == Keep::No
             && let Some(lease) = &mut self.lease
         {

@@ -169,6 +169,9 @@ impl Session {
         if change.effect == Effect::ResetAll && self.is_shared() {
             self.flow.tainted = true;
         }
+        if change.effect == Effect::DiscardAll {
+            self.flow.pinned_anew = None;
+        }
         let forgotten = match &change.forgets {
             Forgets::Nothing => return,
             Forgets::One(name) => {

@@ -237,6 +237,37 @@ fn pinned_sessions_never_starve_the_pool_and_their_connections_end_with_them() {
 }
 
 #[test]
+fn what_is_set_right_behind_a_discard_that_is_under_way_stays_with_its_session() {
+    let stage = Stage::with_pool_of(1);
+    let (mut wire, mut other) = (stage.client(), stage.client());
+    wire.run("set work_mem = '3MB'");
+    wire.send(&[query("discard all"), query("set work_mem = '77MB'")].concat());
+    assert_eq!(said(&wire.until_ready())[0], "DISCARD ALL");
+    wire.until_ready();
+    assert_eq!(other.value("show work_mem"), "4MB");
+    assert_eq!(wire.value("show work_mem"), "77MB");
+    wire.run("discard all");
+    assert_eq!(other.value("show work_mem"), "4MB");
+}
+
+#[test]
+fn an_unnamed_statement_too_large_to_be_shared_is_met_by_nobody_after_a_discard() {
+    let stage = Stage::with_pool_of(1);
+    let (mut wire, mut other) = (stage.client(), stage.client());
+    let large = format!("select 'secret' /* {} */", "x".repeat(300_000));
+    wire.ask(&[parse("", &large), sync()]);
+    wire.ask(&[parse("d", "discard all"), sync()]);
+    let discarded = wire.ask(&[again("d", &[]), sync()]);
+    assert_eq!(said(&discarded)[1], "DISCARD ALL");
+    let pid = wire.value("select pg_backend_pid()");
+    assert_eq!(other.value("select pg_backend_pid()"), pid);
+    wire.ask(&[parse("", &large), sync()]);
+    wire.ask(&[parse("d", "discard all"), sync()]);
+    wire.ask(&[again("d", &[]), sync()]);
+    assert_eq!(error(&other.ask(&[again("", &[]), sync()])).code(), "26000");
+}
+
+#[test]
 fn a_notification_reaches_who_listens() {
     let stage = Stage::with_pool_of(1);
     let (mut one, mut other) = (stage.client(), stage.client());
