@@ -155,6 +155,9 @@ impl Session {
         self.flow.cancelled = false;
         self.flow.adopted = false;
         self.flow.changes.clear();
+        // Of a message that was held; it may be dropped now, unread.
+        self.flow.reading = None;
+        self.flow.pinned_anew = None;
     }
 
     /// The session has no connection, and no request waits for one.

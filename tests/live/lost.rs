@@ -338,6 +338,20 @@ fn a_batch_that_loses_its_backend_in_a_transaction_is_skipped_up_to_its_sync() {
 }
 
 #[test]
+fn a_message_that_was_held_and_is_skipped_lends_its_meaning_to_no_other() {
+    let stage = Stage::with_pool_of(1);
+    let mut wire = stage.client();
+    let slow = unnamed("select pg_sleep(60)", &[]);
+    let (early, late) = (query("select 0"), query("discard all"));
+    wire.send(&[slow, sync(), parse("a", "select 1"), late].concat());
+    kill_running(&stage, "pg_sleep");
+    assert_eq!(code(&wire.until_ready()), "08006");
+    wire.send(&sync());
+    wire.until_ready();
+    assert_eq!(said(&wire.ask(&[early]))[1], "row 0");
+}
+
+#[test]
 fn a_copy_that_loses_its_backend_ends_with_an_error() {
     let stage = Stage::with_pool_of(1);
     stage.directly("create table t (a int); insert into t select generate_series(1, 100)");
