@@ -9,7 +9,7 @@ use std::{
 use super::{End, Fault, PendingCancel, Session, Signal, fault, forward::says_good_bye};
 use crate::backend::{self, Target};
 use crate::pool::Lease;
-use crate::protocol::{frontend, notice::Severity};
+use crate::protocol::{frame, frontend, notice::Severity};
 use crate::telemetry::events;
 
 /// A tenth of a second apart.
@@ -182,14 +182,16 @@ impl Session {
         self.rest_without_lease();
         let held = std::mem::take(&mut self.inbox);
         let fault = self.cancelled();
-        let header = crate::protocol::frame::peek(&held).ok().flatten();
-        let Some(header) = header.filter(|header| header.len <= held.len()) else {
+        let Some(header) = frame::peek(&held).ok().flatten() else {
             self.inbox = held;
             return Ok(());
         };
         self.refuse_with(cx, frontend::Kind::of(header.tag), &fault)?;
-        let rest = held.get(header.len..).unwrap_or_default();
-        self.inbox = rest.to_owned();
+        // What is missing of it goes nowhere as it comes.
+        let here = header.len.min(held.len());
+        self.flow.sending = header.len - here;
+        self.flow.dropping = true;
+        self.inbox = held.get(here..).unwrap_or_default().to_owned();
         // What came behind it is looked at next.
         self.flow.resume = true;
         cx.waker().wake_by_ref();

@@ -141,3 +141,19 @@ fn fact_09_a_cancel_of_a_session_that_waits_or_idles_in_its_transaction_disturbs
     holder.run("commit");
     assert_eq!(said(&waits.until_ready())[1], "row 2");
 }
+
+#[test]
+fn a_request_that_is_longer_than_what_is_read_while_it_waits_is_cancelled_too() {
+    let stage = Stage::with_pool_of(1);
+    let (mut holder, mut waits) = (stage.client(), stage.client());
+    holder.run("begin");
+    let long = "x".repeat(1_000_000);
+    let sends = query(&format!("select 1 /* {long} */"));
+    waits.send(&sends[..300_000]);
+    std::thread::sleep(Duration::from_millis(100));
+    cancel(stage.port(), waits.pid, &waits.key);
+    assert_eq!(error(&waits.until_ready()).code(), "57014");
+    waits.send(&sends[300_000..]);
+    holder.run("commit");
+    assert_eq!(waits.value("select 2"), "2");
+}
