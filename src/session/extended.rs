@@ -155,7 +155,7 @@ impl Session {
         };
         let out = splice.insert();
         let again = lease.memory.has(statement.id);
-        if again {
+        if again || lease.memory.take_from_litter(&statement.name) {
             frontend::put_close_statement(out, &statement.name);
             self.ledger.owe(Reply::Close, Role::Ours);
         }
@@ -185,6 +185,13 @@ impl Session {
     ) -> Step {
         let name = names::upstream(name);
         let out = splice.insert();
+        if let Some(lease) = &mut self.lease
+            && lease.memory.take_from_litter(names::key(&name))
+        {
+            // Of an earlier time in the same pipeline.
+            frontend::put_close_statement(out, &name);
+            self.ledger.owe(Reply::Close, Role::Ours);
+        }
         frontend::put_parse(out, &name, &frontend::parse_rest(b""));
         frontend::put_parse(out, &name, rest);
         self.ledger.owe(Reply::Parse, Role::Ours);

@@ -13,7 +13,7 @@ use super::{
     prepared::PREFIX,
     splice::Splice,
 };
-use crate::backend::{MAX_STATUSES, SOMEBODYS, StatementId};
+use crate::backend::{MAX_STATUSES, SOMEBODYS, Statement};
 use crate::net;
 use crate::protocol::{
     Parameters, SqlState,
@@ -477,7 +477,7 @@ impl Session {
                     self.names.remove_if(&name.name, &name.statement);
                     // Skipped together with the Close before it, the old one is still there.
                     if failed || !note.again {
-                        self.forget_upstream(name.statement.id);
+                        self.forget_upstream(&name.statement);
                     }
                 }
                 Role::RegistersUnnamed(number, former) => {
@@ -502,7 +502,7 @@ impl Session {
                         lease.memory.unnamed.get_or_insert(SOMEBODYS);
                     }
                 }
-                Role::Supplies(statement) => self.forget_upstream(statement.id),
+                Role::Supplies(statement) => self.forget_upstream(&statement),
                 Role::Forgets(name) => self.names.insert(name.name, name.statement),
                 Role::Changes(change) => self.remember(change.forgotten),
                 Role::Client
@@ -527,9 +527,12 @@ impl Session {
         }
     }
 
-    fn forget_upstream(&mut self, id: StatementId) {
+    /// A Close ahead of its Parse may have been skipped as well: what that was to close is closed
+    /// ahead of the next request.
+    fn forget_upstream(&mut self, statement: &Statement) {
         if let Some(lease) = &mut self.lease {
-            lease.memory.remove(id);
+            lease.memory.remove(statement.id);
+            lease.memory.litter(statement.name.as_slice().into());
         }
     }
 
