@@ -239,7 +239,7 @@ impl Session {
             // It returns no rows, so it is never held up.
             self.supply(&statement, splice);
             frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
-            self.ledger.owe(Reply::Bind, Role::Client);
+            self.ledger.owe(Reply::Bind, Role::Named(name.into()));
             return Step::Replaced(seen.len());
         }
         self.touch(&reading);

@@ -158,6 +158,7 @@ impl Session {
         // Of a message that was held; it may be dropped now, unread.
         self.flow.reading = None;
         self.flow.pinned_anew = None;
+        self.names.forget_before();
     }
 
     /// The session has no connection, and no request waits for one.

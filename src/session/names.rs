@@ -53,6 +53,9 @@ pub struct Names {
     count: u32,
     /// The client has had two names for one statement.
     twins: bool,
+    /// What the client called statements before they got a second name, or were renewed: what
+    /// was sent by then means these.
+    before: Vec<(Box<[u8]>, Arc<Statement>)>,
 }
 
 /// The unnamed statement, which outlives its transaction.
@@ -78,9 +81,29 @@ impl Names {
     }
 
     pub fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {
-        let mut others = self.named.values();
-        self.twins = self.twins || others.any(|one| Arc::ptr_eq(one, &statement));
+        if !self.twins {
+            let mut others = self.named.iter();
+            let elder = others.find(|(_, one)| Arc::ptr_eq(one, &statement));
+            if let Some((elder, _)) = elder {
+                self.twins = true;
+                self.before.push((elder.clone(), Arc::clone(&statement)));
+            }
+        }
         self.named.insert(name, statement);
+    }
+
+    /// The name means the next generation of its statement from here on.
+    pub fn renew(&mut self, name: &[u8], next: Arc<Statement>) {
+        if let Some(former) = self.remove(name) {
+            self.before.push((name.into(), former));
+        }
+        self.insert(name.into(), next);
+    }
+
+    /// Nothing is under way that was sent before.
+    #[inline]
+    pub fn forget_before(&mut self) {
+        self.before.clear();
     }
 
     /// Whether a statement alone does not tell by which name the client means it.
@@ -110,8 +133,12 @@ impl Names {
 
     /// What the client calls the statement that has this name upstream.
     pub fn client_name(&self, upstream: &[u8]) -> Option<&[u8]> {
-        let mut named = self.named.iter();
-        named
+        let before = self
+            .before
+            .iter()
+            .map(|(name, statement)| (name, statement));
+        before
+            .chain(self.named.iter())
             .find(|(_, statement)| statement.name == upstream)
             .map(|(name, _)| &**name)
     }

@@ -655,6 +655,7 @@ impl Session {
         self.flow.cancelled = false;
         self.flow.changes.clear();
         self.flow.pinned_anew = None;
+        self.names.forget_before();
         self.flow.tainted |= spoilt;
         self.enter(Phase::Idle);
         if self.flow.keep == Keep::No {

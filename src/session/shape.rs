@@ -133,7 +133,7 @@ impl Session {
                     let mut registry = self.shared.registry.borrow_mut();
                     let next = registry.renew(self.identity.scope, &statement, shape);
                     drop(registry);
-                    self.names.insert(name, next);
+                    self.names.renew(&name, next);
                 }
             }
         }
