@@ -38,6 +38,7 @@ mod sizes;
 mod stage;
 mod startup;
 mod statements;
+mod talks;
 mod users;
 mod version;
 mod wire;
