@@ -334,11 +334,12 @@ impl Session {
     }
 
     pub(super) fn execute(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
-        if self.flow.changes.is_empty() {
-            return self.plain(Reply::Execute, splice);
-        }
+        // Half of one, completed when its client has gone, would run.
         if must_gather(header, seen) {
             return Step::Gather;
+        }
+        if self.flow.changes.is_empty() {
+            return self.plain(Reply::Execute, splice);
         }
         let portal = frontend::execute(seen.get(HEADER..).unwrap_or_default());
         let mut bound = self.flow.changes.iter();

@@ -364,6 +364,20 @@ fn fact_42_a_name_that_a_client_fought_over_in_its_transaction_is_nobody_elses()
 }
 
 #[test]
+fn fact_42_what_a_client_had_half_asked_to_be_committed_is_not() {
+    let stage = Stage::with_pool_of(1);
+    stage.directly("create table t (a int)");
+    let mut wire = stage.client();
+    begin(&mut wire);
+    let commit = execute("", 0);
+    let ahead = [parse("", "commit"), bind("", "", &[]), flush()].concat();
+    wire.send(&[&ahead, &commit[..commit.len() - 2]].concat());
+    wire.until(b'2');
+    drop(wire);
+    assert_eq!(stage.client().value("select count(*) from t"), "0");
+}
+
+#[test]
 fn fact_46_who_sees_the_end_after_its_good_bye_finds_its_locks_gone() {
     let (stage, _) = stage("transaction");
     let mut other = stage.direct();
