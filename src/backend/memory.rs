@@ -110,6 +110,8 @@ impl Memory {
     /// The DEALLOCATE ALL has failed.
     pub fn restore_statements(&mut self, prepared: Prepared) {
         for (id, held) in prepared.0 {
+            // Prepared anew behind it, and skipped.
+            self.take_from_litter(&held.statement.name);
             self.prepared.0.entry(id).or_insert(held);
         }
     }
