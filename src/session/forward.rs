@@ -197,6 +197,10 @@ impl Session {
                     return Ok(());
                 }
                 Step::Hold => {
+                    if self.ledger.is_open() {
+                        // Or the backend would keep the answers to itself.
+                        splice.insert().extend_from_slice(frontend::FLUSH);
+                    }
                     self.flow.holding = true;
                     self.flow.needed = 0;
                     return Ok(());

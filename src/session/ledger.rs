@@ -266,12 +266,17 @@ impl Owed {
         }
     }
 
-    /// Whether what is sent behind it in the same batch must not be sent before it is answered.
-    fn decides_alone(&self) -> bool {
+    /// Whether what is sent behind it in the same batch, and means this name, must not be sent
+    /// before it is answered.
+    fn decides_alone(&self, name: &[u8]) -> bool {
         match &self.role {
             // A Query that fails makes the backend skip nothing.
             Role::Changes(_) => self.reply == Reply::Query,
-            Role::Shapes(shaping) => shaping.purpose == Purpose::Supplied,
+            // Parsed anew under one name, it may no longer be what another one means.
+            Role::Shapes(shaping) => match &shaping.purpose {
+                Purpose::Supplied => true,
+                Purpose::Parsed(parsed) => **parsed != *name,
+            },
             Role::Client
             | Role::Named(_)
             | Role::Registers(_)
@@ -389,7 +394,7 @@ impl Ledger {
         let mut behind = false;
         for owed in self.owed.iter().rev() {
             if owed.role.decides(name, statement) {
-                return behind || owed.decides_alone();
+                return behind || owed.decides_alone(name);
             }
             behind |= owed.reply == Reply::Sync;
         }
@@ -414,6 +419,26 @@ impl Ledger {
             | Role::Refuses(_)
             | Role::Guards
             | Role::Ours => None,
+        })
+    }
+
+    /// The names that are given up and not yet known to be: a failure brings them back.
+    pub fn forgotten_mut(&mut self) -> impl Iterator<Item = &mut Name> {
+        self.owed.iter_mut().flat_map(|owed| match &mut owed.role {
+            Role::Forgets(name) => std::slice::from_mut(&mut **name),
+            Role::Changes(change) => change.forgotten.names.as_mut_slice(),
+            Role::Client
+            | Role::Named(_)
+            | Role::Registers(_)
+            | Role::RegistersUnnamed(..)
+            | Role::DropsUnnamed(_)
+            | Role::Shapes(_)
+            | Role::Stale(_)
+            | Role::Supplies(_)
+            | Role::SuppliesUnnamed(_)
+            | Role::Refuses(_)
+            | Role::Guards
+            | Role::Ours => &mut [],
         })
     }
 

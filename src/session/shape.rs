@@ -128,11 +128,16 @@ impl Session {
         match shaping.purpose {
             Purpose::Supplied => self.flow.misshapen = Some(statement.id),
             Purpose::Parsed(name) => {
-                let current = self.names.get(&name);
-                if current.is_some_and(|current| Arc::ptr_eq(current, &statement)) {
-                    let mut registry = self.shared.registry.borrow_mut();
-                    let next = registry.renew(self.identity.scope, &statement, shape);
-                    drop(registry);
+                let mut registry = self.shared.registry.borrow_mut();
+                let next = registry.renew(self.identity.scope, &statement, shape);
+                drop(registry);
+                let is_it = |one: &Arc<Statement>| Arc::ptr_eq(one, &statement);
+                for one in self.ledger.forgotten_mut() {
+                    if one.name == name && is_it(&one.statement) {
+                        one.statement = Arc::clone(&next);
+                    }
+                }
+                if self.names.get(&name).is_some_and(is_it) {
                     self.names.renew(&name, next);
                 }
             }

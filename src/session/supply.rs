@@ -43,7 +43,6 @@ impl Session {
             return Supply::Ready;
         }
         frontend::put_describe_statement(out, &statement.name);
-        out.extend_from_slice(frontend::FLUSH);
         let shaping = Shaping::new(statement, false, Purpose::Supplied);
         self.ledger.owe(Reply::Describe, Role::Shapes(shaping));
         Supply::Asked

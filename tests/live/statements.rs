@@ -524,3 +524,39 @@ fn fact_29_what_we_slip_in_and_what_we_put_back_keep_their_place_among_the_serve
         .collect();
     assert_eq!(rows, ["row 1", "row 2", "row 3", "row 6", "row the end"]);
 }
+
+#[test]
+fn of_two_names_for_one_text_the_elder_stays_stale_behind_the_parse_of_the_younger() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        wire.run("drop table if exists t; create table t (a int); insert into t values (7)");
+        wire.ask(&[parse("a", "select * from t"), sync()]);
+        wire.run("alter table t add column b int default 5");
+        let younger = [parse("b", "select * from t"), again("a", &[]), sync()];
+        [
+            said(&wire.ask(&younger)),
+            said(&wire.ask(&[again("b", &[]), sync()])),
+        ]
+    });
+}
+
+#[test]
+fn a_name_whose_close_is_skipped_means_what_its_parse_found() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        wire.run("drop table if exists t; create table t (a int); insert into t values (7)");
+        wire.ask(&[parse("elder", "select * from t"), sync()]);
+        wire.run("alter table t add column b int default 5");
+        let fails = execute("nobody", 0);
+        let batch = [
+            parse("c", "select * from t"),
+            fails,
+            close_statement("c"),
+            sync(),
+        ];
+        [
+            said(&wire.ask(&batch)),
+            said(&wire.ask(&[again("c", &[]), sync()])),
+        ]
+    });
+}
