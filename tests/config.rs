@@ -15,7 +15,7 @@ use std::{
 
 use clap::Parser;
 use pg_ambassador::{
-    auth::User,
+    auth::{Found, Settings, User},
     config::{Cli, Command, Config, Level, LogFormat, Refusal, Run, World, load},
     server::{Database, Listen},
     session::PoolMode,
@@ -126,16 +126,25 @@ fn the_smallest_file_works() {
     let app = database(&config, "app");
     assert_eq!(app.backends[0].address, tcp("db.internal", 5432));
     assert_eq!(app.pool.pool_size, 20);
-    let user = app.auth.find("app").unwrap();
-    assert_eq!(user.upstream_password.unwrap().expose(), "hunter2");
-    assert!(app.auth.find("eve").is_none());
+    let user = entry(&app.auth, "app").unwrap();
+    assert_eq!(user.upstream_password.unwrap().now().expose(), "hunter2");
+    assert!(entry(&app.auth, "eve").is_none());
+}
+
+fn entry(auth: &Settings, name: &str) -> Option<User> {
+    match auth.find(name) {
+        Found::User(user) => Some(user),
+        Found::Ask(_) | Found::Nobody => None,
+    }
 }
 
 /// The reference with `[databases.app.users."*"]`, which says nothing, as if it were not there.
 fn reference() -> Config {
     let mut config = file(&folder("config/reference.toml")).unwrap();
     for database in &mut config.server.databases {
-        assert_eq!(database.auth.everyone, Some(User::default()));
+        let everyone = database.auth.everyone.clone().unwrap();
+        assert!(!everyone.has_password() && everyone.upstream_password.is_none());
+        assert_eq!(everyone.upstream_user, None);
         database.auth.everyone = None;
     }
     config
@@ -211,8 +220,8 @@ fn variables_stand_for_texts_and_for_numbers() {
     let app = database(&config, "app");
     assert_eq!(app.pool.pool_size, 12);
     assert_eq!(app.backends[0].address, tcp("db.internal", 6000));
-    let password = app.auth.find("app").unwrap().upstream_password.unwrap();
-    assert_eq!(password.expose(), "hunter2${x}");
+    let password = entry(&app.auth, "app").unwrap().upstream_password.unwrap();
+    assert_eq!(password.now().expose(), "hunter2${x}");
 }
 
 #[test]
@@ -220,10 +229,10 @@ fn users_log_in_upstream_as_their_entry_says() {
     let config = valid("users.toml");
     let auth = &database(&config, "app").auth;
     let login = |name: &str| {
-        let user = auth.find(name).unwrap();
+        let user = entry(auth, name).unwrap();
         let password = user
             .upstream_password
-            .map(|secret| secret.expose().to_owned());
+            .map(|password| password.now().expose().to_owned());
         (user.upstream_user, password)
     };
     let some = |text: &str| Some(text.to_owned());
@@ -264,9 +273,9 @@ fn a_url_alone_serves_every_database_as_its_user() {
     assert_eq!((&every.name, &every.dbname), (&None, &None));
     assert_eq!(every.default_dbname.as_deref(), Some("shop"));
     assert_eq!(every.backends[0].address, tcp("db.internal", 6000));
-    let user = every.auth.find("whoever").unwrap();
+    let user = entry(&every.auth, "whoever").unwrap();
     assert_eq!(user.upstream_user.as_deref(), Some("app"));
-    assert_eq!(user.upstream_password.unwrap().expose(), "hunter2");
+    assert_eq!(user.upstream_password.unwrap().now().expose(), "hunter2");
     assert_eq!(
         config.upstream.as_deref(),
         Some("postgres://app@db.internal:6000/shop")
@@ -391,7 +400,7 @@ fn mistakes_in_flags_and_variables_name_them() {
         "inof",
     ]);
     let expected = "\
---listen: listen.addresses: 0.0.0.0:1 is open to other machines, and [databases.\"*\".auth] trusts whoever connects; listen on 127.0.0.1 or [::1]
+--listen: listen.addresses: 0.0.0.0:1 is open to other machines, and [databases.\"*\".auth] trusts whoever connects; listen on 127.0.0.1 or [::1], or set method to scram-sha-256
 --log-level: log.level: expected error | warn | info | debug | trace, found \"inof\"; did you mean info?
 --pool-size: databases.\"*\".pool_size: has to be at least 1
 --replica: not supported yet

@@ -4,7 +4,9 @@
 pub mod md5;
 pub mod scram;
 mod secret;
+mod user;
 mod users;
 
-pub use secret::Secret;
-pub use users::{Method, Settings, User};
+pub use secret::{Password, Secret, Source};
+pub use user::{Credential, Known, Proof, Question, Stored, User};
+pub use users::{Denied, Found, Method, Query, Seed, Settings};

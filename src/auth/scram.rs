@@ -91,6 +91,8 @@ pub enum Error {
     BindingNotOffered,
     #[error("the client's channel binding differs from what it began with")]
     BindingDiffers,
+    #[error("the client's proof is not 32 bytes long")]
+    ProofLength,
     #[error("the client's proof is wrong")]
     WrongProof,
     #[error("this is not a SCRAM-SHA-256 verifier")]

@@ -1,28 +1,26 @@
 //! Dials a backend and logs in.
 
-use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    Connection, ConnectionId, Memory, Seat, Settings,
+    Connection, ConnectionId, Demand, Login, Memory, Seat, Settings,
+    login::authenticate,
     version::{Dialect, knock},
     wire::{MAX_LOGIN_MESSAGE, Wire, kind},
 };
-use crate::auth::{Secret, md5, scram};
+use crate::auth::scram;
 use crate::protocol::{
     Parameters, SqlState,
-    backend::{self, Challenge, Kind, Status},
-    frame, notice,
+    backend::{self, Kind, Status},
+    notice,
     startup::Replication,
 };
 use crate::topology::Address;
 
 /// Reported settings that are remembered; a server has some fifteen.
 pub const MAX_STATUSES: usize = 1000;
-
-/// A stretch of PBKDF2 longer than this leaves the worker's thread.
-const INLINE_ITERATIONS: u32 = 20_000;
 
 /// Where to dial, and how.
 #[derive(Debug, Clone)]
@@ -48,35 +46,6 @@ pub struct Opened {
     pub greeting: Vec<u8>,
 }
 
-/// Whom to log in as.
-#[derive(Debug)]
-pub struct Login {
-    pub user: Vec<u8>,
-    pub database: Vec<u8>,
-    pub password: Option<Secret>,
-    /// Keys of the last SCRAM exchange: the costly stretch is paid once.
-    keys: RefCell<Option<scram::Keys>>,
-}
-
-impl Login {
-    pub fn new(user: Vec<u8>, database: Vec<u8>, password: Option<Secret>) -> Self {
-        Self {
-            user,
-            database,
-            password,
-            keys: RefCell::default(),
-        }
-    }
-
-    fn credential(&self, password: &Secret) -> scram::Credential {
-        let password = password.clone();
-        match self.keys.borrow().clone() {
-            Some(keys) => scram::Credential::Remembered { password, keys },
-            None => scram::Credential::Password(password),
-        }
-    }
-}
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -98,8 +67,12 @@ pub enum ConnectError {
         "it asks for a password and the configuration has none for this user (upstream_password, or the URL's password)"
     )]
     NoPassword,
-    #[error("it asks for a cleartext password, which is sent over verified TLS only")]
+    #[error(
+        "it asks for a cleartext password, which is sent over verified TLS alone (upstream_tls.require_auth)"
+    )]
     Cleartext,
+    #[error("it {0}, which upstream_tls.require_auth does not allow")]
+    NotAllowed(Demand),
     #[error("it asks for a kind of authentication that is not supported (code {0})")]
     Unsupported(u32),
     #[error("it offers no SASL mechanism that is supported")]
@@ -129,6 +102,7 @@ impl ConnectError {
             },
             Self::NoPassword
             | Self::Cleartext
+            | Self::NotAllowed(_)
             | Self::Unsupported(_)
             | Self::NoMechanism
             | Self::Scram(_)
@@ -152,7 +126,7 @@ pub async fn connect(
     let limit = target.settings.connect_timeout;
     let whole = async {
         let (mut wire, first) = knock(target, login, opening).await?;
-        authenticate(&mut wire, login, first).await?;
+        authenticate(&mut wire, login, target.settings.require_auth, first).await?;
         wire.admitted = true;
         settle(wire, id, seat).await
     };
@@ -163,96 +137,6 @@ pub async fn connect(
         Ok(result) => result,
         Err(_) => Err(ConnectError::TimedOut(limit)),
     }
-}
-
-async fn authenticate(
-    wire: &mut Wire,
-    login: &Rc<Login>,
-    first: Vec<u8>,
-) -> Result<(), ConnectError> {
-    let mut frame = first;
-    loop {
-        match challenge(&frame)? {
-            Challenge::Ok => return Ok(()),
-            Challenge::Md5 { salt } => {
-                let password = login.password.as_ref().ok_or(ConnectError::NoPassword)?;
-                let user = String::from_utf8_lossy(&login.user);
-                let answer = md5::answer(&user, password, salt);
-                wire.password(|out| frame::put_cstr(out, answer.as_bytes()))
-                    .await?;
-            }
-            Challenge::Sasl { mechanisms } => {
-                scram_exchange(wire, login, mechanisms).await?;
-                let frame = wire.next().await?;
-                let proven = challenge(&frame)? == Challenge::Ok;
-                return proven.then_some(()).ok_or(ConnectError::Protocol);
-            }
-            Challenge::Cleartext if login.password.is_none() => {
-                return Err(ConnectError::NoPassword);
-            }
-            Challenge::Cleartext => return Err(ConnectError::Cleartext),
-            Challenge::Other(code) => return Err(ConnectError::Unsupported(code)),
-            Challenge::SaslContinue { .. } | Challenge::SaslFinal { .. } => {
-                return Err(ConnectError::Protocol);
-            }
-        }
-        frame = wire.next().await?;
-    }
-}
-
-async fn scram_exchange(
-    wire: &mut Wire,
-    login: &Rc<Login>,
-    mechanisms: &[u8],
-) -> Result<(), ConnectError> {
-    let offered = |name: &str| {
-        mechanisms
-            .split(|&byte| byte == 0)
-            .any(|one| one == name.as_bytes())
-    };
-    if !offered(scram::MECHANISM) {
-        return Err(ConnectError::NoMechanism);
-    }
-    let password = login.password.as_ref().ok_or(ConnectError::NoPassword)?;
-    let mut random = [0; 18];
-    getrandom::fill(&mut random).map_err(|error| ConnectError::Dial(error.into()))?;
-    let nonce = scram::Nonce::from_random(random);
-    let (state, first) = scram::Client::new(login.credential(password), nonce).first();
-    wire.password(|out| {
-        frame::put_cstr(out, scram::MECHANISM.as_bytes());
-        let length = i32::try_from(first.len()).unwrap_or(i32::MAX);
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&first);
-    })
-    .await?;
-
-    let frame = wire.next().await?;
-    let Challenge::SaslContinue { data } = challenge(&frame)? else {
-        return Err(ConnectError::Protocol);
-    };
-    let asked = state.challenge(data).map_err(ConnectError::Scram)?;
-    let (state, last) = if asked.work() > INLINE_ITERATIONS {
-        let answer = tokio::task::spawn_blocking(move || asked.answer()).await;
-        answer.map_err(|error| ConnectError::Lost(error.into()))?
-    } else {
-        asked.answer()
-    }
-    .map_err(ConnectError::Scram)?;
-    wire.password(|out| out.extend_from_slice(&last)).await?;
-
-    let frame = wire.next().await?;
-    let data = match challenge(&frame)? {
-        Challenge::SaslFinal { data } => data,
-        Challenge::Ok => return Err(ConnectError::Unproven),
-        Challenge::Cleartext
-        | Challenge::Md5 { .. }
-        | Challenge::Sasl { .. }
-        | Challenge::SaslContinue { .. }
-        | Challenge::Other(_) => return Err(ConnectError::Protocol),
-    };
-    let keys = state.server_final(data).map_err(ConnectError::Scram)?;
-    login.keys.replace(Some(keys));
-    Ok(())
 }
 
 /// Reads what comes between AuthenticationOk and the first ReadyForQuery.
@@ -308,11 +192,4 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Opened, 
         connection,
         greeting: wire.greeting,
     })
-}
-
-fn challenge(frame: &[u8]) -> Result<Challenge<'_>, ConnectError> {
-    if kind(frame) != Kind::Authentication {
-        return Err(ConnectError::Protocol);
-    }
-    backend::challenge(backend::body(frame)).ok_or(ConnectError::Protocol)
 }

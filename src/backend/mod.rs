@@ -1,18 +1,22 @@
 //! Is that Postgres well, and how do we reach it? Dials, logs in, cancels.
 //! Never decides who may use a connection: that is `pool`'s.
 
+mod ask;
 mod cancel;
 mod connect;
 mod connection;
 mod dial;
+mod login;
 mod memory;
 mod settings;
 mod version;
 mod wire;
 
+pub use ask::{AskError, Row};
 pub use cancel::cancel;
-pub use connect::{ConnectError, Login, MAX_STATUSES, Opened, Opening, Target, connect};
+pub use connect::{ConnectError, MAX_STATUSES, Opened, Opening, Target, connect};
 pub use connection::{Connection, ConnectionId, Parcel, Seat, Seats};
+pub use login::Login;
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
-pub use settings::{Keepalive, Settings};
+pub use settings::{Demand, Keepalive, RequireAuth, Settings};
 pub use version::Dialect;

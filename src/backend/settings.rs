@@ -1,6 +1,6 @@
 //! What the configuration says of reaching a backend.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// How a backend is dialled and logged in to.
 #[derive(Debug, Clone)]
@@ -9,6 +9,55 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// TCP keep-alive as libpq's `keepalives*` and `tcp_user_timeout` say it.
     pub keepalive: Keepalive,
+    pub require_auth: RequireAuth,
+}
+
+/// How a backend may have us log in: what it asks for beside that is not answered, since it may
+/// be somebody else who hopes for it. A cleartext password is never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequireAuth {
+    pub scram_sha_256: bool,
+    pub md5: bool,
+    /// It may let us in without asking.
+    pub none: bool,
+}
+
+impl RequireAuth {
+    pub fn allows(self, demand: Demand) -> bool {
+        match demand {
+            Demand::ScramSha256 => self.scram_sha_256,
+            Demand::Md5 => self.md5,
+            Demand::Nothing => self.none,
+        }
+    }
+}
+
+impl Default for RequireAuth {
+    fn default() -> Self {
+        Self {
+            scram_sha_256: true,
+            md5: true,
+            none: true,
+        }
+    }
+}
+
+/// What a backend asks of who logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    ScramSha256,
+    Md5,
+    Nothing,
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ScramSha256 => "asks for a login by scram-sha-256",
+            Self::Md5 => "asks for a login by md5",
+            Self::Nothing => "lets us in without asking for a password (none)",
+        })
+    }
 }
 
 /// TCP keep-alive; `None` leaves the system's value.
@@ -38,6 +87,7 @@ impl Default for Settings {
         Self {
             connect_timeout: Duration::from_secs(3),
             keepalive: Keepalive::default(),
+            require_auth: RequireAuth::default(),
         }
     }
 }

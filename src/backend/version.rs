@@ -106,6 +106,7 @@ fn is_about_version(error: &ConnectError) -> bool {
         | ConnectError::TimedOut(_)
         | ConnectError::NoPassword
         | ConnectError::Cleartext
+        | ConnectError::NotAllowed(_)
         | ConnectError::Unsupported(_)
         | ConnectError::NoMechanism
         | ConnectError::Scram(_)

@@ -236,7 +236,7 @@ impl Layer<'_> {
             Value::Text(_)
             | Value::Integer(_)
             | Value::Float
-            | Value::Boolean
+            | Value::Boolean(_)
             | Value::Datetime
             | Value::Array(_) => Vec::new(),
         };
@@ -364,7 +364,7 @@ mod tests {
             Value::Text(_)
             | Value::Integer(_)
             | Value::Float
-            | Value::Boolean
+            | Value::Boolean(_)
             | Value::Datetime
             | Value::Array(_) => found.push(path.to_owned()),
         }

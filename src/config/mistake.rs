@@ -162,9 +162,25 @@ pub enum Wrong {
     NoListener,
     #[error(
         "{address} is open to other machines, and [{auth}] trusts whoever connects; \
-         listen on 127.0.0.1 or [::1]"
+         listen on 127.0.0.1 or [::1], or set method to scram-sha-256"
     )]
     OpenTrust { address: String, auth: String },
+    #[error(
+        "nobody could log in: write [{users}.NAME] with a password, or auth.query and auth.query_user"
+    )]
+    NobodyCanLogIn { users: String },
+    #[error("has no password to check: write password, password_file, password_env, or auth.query")]
+    NoClientPassword,
+    #[error("is an md5 verifier, which scram-sha-256 lets in only with auth.allow_md5 = true")]
+    Md5NotAllowed,
+    #[error("names no way to log in; leave it out, or name at least one")]
+    NoChoice,
+    #[error("{0}")]
+    Unfit(#[source] crate::auth::scram::Error),
+    #[error("needs auth.query_user, the entry of users that asks it")]
+    QueryWithoutUser,
+    #[error("is no entry of users with a plain password or an upstream_password")]
+    QueryUserUnknown,
     #[error(
         "{address} is the ambassador's own address, it would forward to itself; \
          listen elsewhere, e.g. --listen 127.0.0.1:6432"

@@ -8,10 +8,12 @@
 
 mod cli;
 mod load;
+mod login;
 mod mistake;
 mod passfile;
 mod resolve;
 mod schema;
+mod secret_file;
 mod section;
 mod tree;
 mod units;

@@ -3,9 +3,8 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fs,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,11 +12,12 @@ use super::{
     AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings,
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
+    secret_file,
     section::Section,
     tree::{Node, Value},
     units, workers,
 };
-use crate::auth::{self, Method, Secret, User};
+use crate::auth::Method;
 use crate::backend;
 use crate::pool;
 use crate::server::{self, Database, Listen, Shutdown};
@@ -85,12 +85,12 @@ fn is_empty_table(node: &Node) -> bool {
 }
 
 /// What every database needs to know beside its own table.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     listen: Section<'a>,
     client_idle_timeout: Duration,
     max_message_size: u64,
-    upstream: Option<Given>,
-    world: &'a World<'a>,
+    pub(super) upstream: Option<Given>,
+    pub(super) world: &'a World<'a>,
 }
 
 /// What we listen on, as it was written, and where.
@@ -175,64 +175,6 @@ impl Reader<'_> {
         found
     }
 
-    fn auth(&self, section: &Section<'_>) -> auth::Settings {
-        let methods = [
-            ("trust", Some(Method::Trust)),
-            ("scram-sha-256", None),
-            ("md5", None),
-            ("cert", None),
-        ];
-        let users = section.table("users");
-        let mut settings = auth::Settings {
-            method: section
-                .table("auth")
-                .choice("method", &methods, Method::Trust),
-            users: BTreeMap::new(),
-            everyone: self.upstream.as_ref().map(|given| User {
-                upstream_user: given.upstream.user.clone(),
-                upstream_password: given.upstream.password.clone(),
-            }),
-        };
-        for (name, section) in users.named() {
-            let user = User {
-                upstream_user: section.text("upstream_user"),
-                upstream_password: self.upstream_password(&section),
-            };
-            match name {
-                "*" => settings.everyone = Some(user),
-                name => {
-                    settings.users.insert(name.to_owned(), user);
-                }
-            }
-        }
-        settings
-    }
-
-    /// At most one of the three places that can hold it.
-    fn upstream_password(&self, section: &Section<'_>) -> Option<Secret> {
-        let keys = [
-            "upstream_password",
-            "upstream_password_file",
-            "upstream_password_env",
-        ];
-        let mut given = keys
-            .iter()
-            .filter_map(|key| Some((*key, section.text(key)?)));
-        let (key, text) = given.next()?;
-        for (other, _) in given {
-            section.mistake(other, Wrong::Exclusive { other: key });
-        }
-        let secret = match key {
-            "upstream_password_file" => secret_file(Path::new(&text)),
-            "upstream_password_env" => match (self.world.variable)(&text) {
-                Some(value) => Ok(Secret::new(value)),
-                None => Err(Wrong::NoPasswordVariable),
-            },
-            _ => Ok(Secret::new(text)),
-        };
-        note(section, key, secret)
-    }
-
     fn backend(&self, section: &Section<'_>) -> backend::Settings {
         let mut default = backend::Settings::default();
         if let Some(given) = &self.upstream {
@@ -244,6 +186,7 @@ impl Reader<'_> {
         backend::Settings {
             connect_timeout: section.duration("connect_timeout", default.connect_timeout),
             keepalive: default.keepalive,
+            require_auth: self.require_auth(section),
         }
     }
 
@@ -270,7 +213,7 @@ impl Reader<'_> {
         let health = section.table("health");
         let key = "password_file";
         let path = health.text(key).map(PathBuf::from);
-        let password = path.map(|path| secret_file(&path));
+        let password = path.map(|path| secret_file::text(&path));
         HealthSettings {
             user: health.text("user"),
             password: password.and_then(|secret| note(&health, key, secret)),
@@ -289,8 +232,7 @@ impl Reader<'_> {
             let Listen::Tcp(socket) = listen else {
                 continue;
             };
-            let Method::Trust = database.auth.method;
-            if !socket.ip().is_loopback() {
+            if database.auth.method == Method::Trust && !socket.ip().is_loopback() {
                 let auth = section.path.join("auth").to_string();
                 let address = text.clone();
                 let wrong = Wrong::OpenTrust { address, auth };
@@ -335,25 +277,8 @@ fn is_empty_array(node: &Node) -> bool {
     matches!(&node.value, Value::Array(items) if items.is_empty())
 }
 
-fn note<T>(section: &Section<'_>, key: &str, result: Result<T, Wrong>) -> Option<T> {
+pub(super) fn note<T>(section: &Section<'_>, key: &str, result: Result<T, Wrong>) -> Option<T> {
     result.map_err(|wrong| section.mistake(key, wrong)).ok()
-}
-
-/// A file's text without its last line break.
-fn secret_file(path: &Path) -> Result<Secret, Wrong> {
-    let text = fs::read_to_string(path);
-    let text = text.map_err(|source| Wrong::SecretFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err(Wrong::EmptySecretFile {
-            path: path.to_owned(),
-        });
-    }
-    Ok(Secret::new(text.to_owned()))
 }
 
 fn one_backend(section: &Section<'_>) -> Option<Backend> {

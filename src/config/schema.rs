@@ -92,7 +92,7 @@ const DATABASE: &[Key] = &[
     later("on_pin"),
     shaped("auth", Shape::Table(AUTH), true),
     shaped("users", Shape::Named(USER), true),
-    shaped("upstream_tls", Shape::Table(UPSTREAM_TLS), false),
+    shaped("upstream_tls", Shape::Table(UPSTREAM_TLS), true),
     shaped("routing", Shape::Table(ROUTING), false),
     shaped("health", Shape::Table(HEALTH), true),
     shaped("breaker", Shape::Table(BREAKER), false),
@@ -104,16 +104,16 @@ const DATABASE: &[Key] = &[
 
 const AUTH: &[Key] = &[
     works("method"),
-    later("allow_md5"),
-    later("query"),
-    later("query_user"),
-    later("query_database"),
+    works("allow_md5"),
+    works("query"),
+    works("query_user"),
+    works("query_database"),
 ];
 
 const USER: &[Key] = &[
-    later("password"),
-    later("password_file"),
-    later("password_env"),
+    works("password"),
+    works("password_file"),
+    works("password_env"),
     works("upstream_user"),
     works("upstream_password"),
     works("upstream_password_file"),
@@ -127,7 +127,7 @@ const UPSTREAM_TLS: &[Key] = &[
     later("key_file"),
     later("server_name"),
     later("negotiation"),
-    later("require_auth"),
+    works("require_auth"),
 ];
 
 const ROUTING: &[Key] = &[

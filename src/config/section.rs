@@ -31,7 +31,7 @@ impl<'a> Section<'a> {
             Value::Text(_)
             | Value::Integer(_)
             | Value::Float
-            | Value::Boolean
+            | Value::Boolean(_)
             | Value::Datetime
             | Value::Array(_) => None,
         };
@@ -125,7 +125,7 @@ impl<'a> Section<'a> {
         match (&node.value, &node.raw) {
             (Value::Text(text), _) => Some(text.clone()),
             // `--set …upstream_password=12345` is a text that only looks like a number.
-            (Value::Integer(_) | Value::Float | Value::Boolean | Value::Datetime, Some(raw)) => {
+            (Value::Integer(_) | Value::Float | Value::Boolean(_) | Value::Datetime, Some(raw)) => {
                 Some(raw.clone())
             }
             (value, _) => {
@@ -185,7 +185,7 @@ impl<'a> Section<'a> {
             Value::Integer(Some(number)) => number.to_string(),
             Value::Integer(None)
             | Value::Float
-            | Value::Boolean
+            | Value::Boolean(_)
             | Value::Datetime
             | Value::Array(_)
             | Value::Table(_) => {
@@ -194,6 +194,23 @@ impl<'a> Section<'a> {
             }
         };
         self.checked(node, key, parse(&text))
+    }
+
+    /// True or false.
+    pub fn flag(&self, key: &str, default: bool) -> bool {
+        let Some(node) = self.get(key) else {
+            return default;
+        };
+        match (&node.value, &node.raw) {
+            (Value::Boolean(value), _) => *value,
+            // From a variable.
+            (Value::Text(text), Some(_)) if text == "true" => true,
+            (Value::Text(text), Some(_)) if text == "false" => false,
+            (value, _) => {
+                self.wrong_type(node, key, "true or false", value);
+                default
+            }
+        }
     }
 
     /// A whole number, at least `least`.
@@ -227,14 +244,19 @@ impl<'a> Section<'a> {
         options: &[(&'static str, Option<T>)],
         default: T,
     ) -> T {
-        let pick = |text: &str| match options.iter().find(|(word, _)| *word == text) {
-            Some((_, Some(value))) => Ok(*value),
-            Some((word, None)) => Err(Wrong::ValueNotSupportedYet {
-                value: (*word).to_owned(),
-            }),
-            None => Err(unknown_word(text, options)),
-        };
-        self.parsed(key, pick).unwrap_or(default)
+        let chosen = self.parsed(key, |text| pick(text, options));
+        chosen.unwrap_or(default)
+    }
+
+    /// Several of a few words, at least one.
+    pub fn choices<T: Copy>(&self, key: &str, options: &[(&'static str, Option<T>)]) -> Vec<T> {
+        let texts = self.texts(key);
+        if texts.as_ref().is_some_and(Vec::is_empty) {
+            self.mistake(key, Wrong::NoChoice);
+        }
+        let texts = texts.unwrap_or_default().into_iter();
+        let chosen = texts.filter_map(|(text, item)| self.checked(item, key, pick(&text, options)));
+        chosen.collect()
     }
 
     /// The items of an array of texts. A flag's single text is one item.
@@ -251,6 +273,16 @@ impl<'a> Section<'a> {
             .iter()
             .filter_map(|item| Some((self.string(item, key)?, item)));
         Some(texts.collect())
+    }
+}
+
+fn pick<T: Copy>(text: &str, options: &[(&'static str, Option<T>)]) -> Result<T, Wrong> {
+    match options.iter().find(|(word, _)| *word == text) {
+        Some((_, Some(value))) => Ok(*value),
+        Some((word, None)) => Err(Wrong::ValueNotSupportedYet {
+            value: (*word).to_owned(),
+        }),
+        None => Err(unknown_word(text, options)),
     }
 }
 

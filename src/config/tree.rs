@@ -32,7 +32,7 @@ pub enum Value {
     /// `None`: does not fit 64 bits.
     Integer(Option<i64>),
     Float,
-    Boolean,
+    Boolean(bool),
     Datetime,
     Array(Vec<Node>),
     Table(Table),
@@ -45,7 +45,7 @@ impl Value {
             Self::Text(_) => "a string",
             Self::Integer(_) => "an integer",
             Self::Float => "a float",
-            Self::Boolean => "a boolean",
+            Self::Boolean(_) => "a boolean",
             Self::Datetime => "a date",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
@@ -163,7 +163,7 @@ pub fn parse_assignment(text: &str, at: &Origin) -> Result<(Vec<String>, Node), 
         Value::Text(text) => text.clone(),
         Value::Integer(_)
         | Value::Float
-        | Value::Boolean
+        | Value::Boolean(_)
         | Value::Datetime
         | Value::Array(_)
         | Value::Table(_) => raw.trim().to_owned(),
@@ -232,7 +232,7 @@ impl Reader<'_> {
                 Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
             }
             DeValue::Float(_) => Value::Float,
-            DeValue::Boolean(_) => Value::Boolean,
+            DeValue::Boolean(value) => Value::Boolean(*value),
             DeValue::Datetime(_) => Value::Datetime,
             DeValue::Array(items) => {
                 let item = |item: &Spanned<DeValue<'_>>| {

@@ -24,6 +24,7 @@ pub use exchange::{Exchange, Post};
 pub use lease::Lease;
 pub use settings::Settings;
 
+use crate::auth::Credential;
 use crate::backend::{ConnectionId, Login, Target};
 use crate::protocol::Parameters;
 use crate::telemetry::Clock;
@@ -103,8 +104,18 @@ impl Pool {
         &self.target
     }
 
-    pub fn login(&self) -> &Rc<Login> {
-        &self.login
+    /// A client has shown what logs in upstream: what was refused without it is tried again.
+    pub fn learn(&self, credential: Credential) {
+        if self.login.learn(credential) {
+            let mut shelf = self.shelf.borrow_mut();
+            if shelf
+                .failure
+                .as_ref()
+                .is_some_and(|error| !error.is_passing())
+            {
+                shelf.rest_until = None;
+            }
+        }
     }
 
     pub fn settings(&self) -> &Settings {

@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Instant,
 };
 
 use super::{Counts, Home, Pool, acquire, acquire::Waiter};
 use crate::backend::{ConnectError, Connection, ConnectionId};
-use crate::protocol::{backend::body, frontend, notice};
+use crate::protocol::{backend::body, notice};
 use crate::telemetry::events;
 
 /// What a pool holds. Its borrow never outlives a call, and no call under it waits.
@@ -243,14 +243,8 @@ pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
 
 /// Says good-bye to a shared connection and closes it.
 fn close(pool: &Rc<Pool>, mut connection: Box<Connection>) {
-    farewell(&mut connection);
+    connection.farewell();
     discard(pool, connection.id);
-}
-
-/// Tells the backend that the connection ends; whether it hears it does not matter.
-pub(super) fn farewell(connection: &mut Connection) {
-    let mut cx = Context::from_waker(Waker::noop());
-    connection.link.send(&mut cx, frontend::TERMINATE).ok();
 }
 
 /// A shared connection is gone.

@@ -122,6 +122,20 @@ pub fn put_parameter_description(out: &mut Vec<u8>, body: &[u8]) {
     write(out, b't', |out| out.extend_from_slice(body));
 }
 
+/// The values of a DataRow's body; `None`: it is none.
+pub fn row(body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let mut values = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (value, after) = after.split_at_checked(length.unwrap_or(0))?;
+        values.push(length.map(|_| value));
+        rest = after;
+    }
+    rest.is_empty().then_some(values)
+}
+
 /// Where a ReadyForQuery says the backend is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Status {
@@ -233,6 +247,38 @@ pub fn put_authentication_ok(out: &mut Vec<u8>) {
 pub fn is_backends_own(name: &[u8]) -> bool {
     let own: [&[u8]; 3] = [b"in_hot_standby", b"server_version", b"server_encoding"];
     own.contains(&name)
+}
+
+/// Appends a request for an md5 password.
+pub fn put_md5_request(out: &mut Vec<u8>, salt: [u8; 4]) {
+    put_authentication(out, 5, &salt);
+}
+
+/// Appends the offer of these SASL mechanisms.
+pub fn put_sasl(out: &mut Vec<u8>, mechanisms: &[&str]) {
+    let mut names = Vec::new();
+    for name in mechanisms {
+        put_cstr(&mut names, name.as_bytes());
+    }
+    names.push(0);
+    put_authentication(out, 10, &names);
+}
+
+/// Appends a SASL challenge.
+pub fn put_sasl_continue(out: &mut Vec<u8>, data: &[u8]) {
+    put_authentication(out, 11, data);
+}
+
+/// Appends the end of a SASL exchange.
+pub fn put_sasl_final(out: &mut Vec<u8>, data: &[u8]) {
+    put_authentication(out, 12, data);
+}
+
+fn put_authentication(out: &mut Vec<u8>, code: u32, data: &[u8]) {
+    write(out, b'R', |out| {
+        out.extend_from_slice(&code.to_be_bytes());
+        out.extend_from_slice(data);
+    });
 }
 
 /// Appends a ParameterStatus.

@@ -108,6 +108,38 @@ pub fn execute(body: &[u8]) -> Option<&[u8]> {
     split_cstr(body).map(|(portal, _)| portal)
 }
 
+/// Why a message cannot be read; in the server's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("invalid string in message")]
+    NoTerminator,
+    #[error("insufficient data left in message")]
+    TooShort,
+    #[error("invalid message format")]
+    TooLong,
+}
+
+/// The body of a SASLInitialResponse: the mechanism, and what is behind it.
+pub fn sasl_mechanism(body: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    split_cstr(body).ok_or(Malformed::NoTerminator)
+}
+
+/// What is behind the mechanism: the first message of its exchange, if it is here already.
+pub fn sasl_data(rest: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    let (length, data) = rest.split_first_chunk::<4>().ok_or(Malformed::TooShort)?;
+    let length = i32::from_be_bytes(*length);
+    let none = length == -1;
+    let length = match usize::try_from(length) {
+        Ok(length) if length <= data.len() => length,
+        Err(_) if none => 0,
+        Ok(_) | Err(_) => return Err(Malformed::TooShort),
+    };
+    let exact = length == data.len();
+    exact
+        .then_some((!none).then_some(data))
+        .ok_or(Malformed::TooLong)
+}
+
 /// Appends a Query.
 pub fn put_query(out: &mut Vec<u8>, text: &[u8]) {
     write(out, b'Q', |out| put_cstr(out, text));

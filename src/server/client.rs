@@ -13,9 +13,11 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Database,
+    login::{Door, elsewhere, look_up},
     plan::{ClientSeat, Plan},
     worker::{Mail, Worker},
 };
+use crate::auth::{Credential, User};
 use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
 use crate::protocol::backend::put_authentication_ok;
@@ -112,7 +114,9 @@ struct Entry {
     ahead: Vec<u8>,
     database: usize,
     name: Vec<u8>,
-    user: crate::auth::User,
+    user: User,
+    /// What logs in upstream.
+    credential: Credential,
 }
 
 /// `preface` is what the client is to be told before all else.
@@ -122,7 +126,7 @@ async fn enter(
     seat: &mut ClientSeat,
     preface: &mut Vec<u8>,
 ) -> Result<Visit, End> {
-    let (startup, ahead) = match negotiate(link).await.map_err(refused)? {
+    let (startup, mut ahead) = match negotiate(link).await.map_err(refused)? {
         Arrival::Startup(startup, ahead) => (startup, ahead),
         Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
         Arrival::Nothing => return Ok(Visit::Nothing),
@@ -135,20 +139,30 @@ async fn enter(
         .database
         .clone()
         .unwrap_or_else(|| default_name(plan, &startup));
-    let name = String::from_utf8_lossy(&asked);
-    let Some(at) = find(plan, &name, startup.replication.as_ref()) else {
-        let database = name.into_owned();
-        return Err(Fault::NoSuchDatabase { database }.into());
+    let name = String::from_utf8_lossy(&asked).into_owned();
+    let at = find(plan, &name, startup.replication.as_ref());
+    let found = at.and_then(|at| plan.settings.databases.get(at));
+    // Without any database, nobody is let in anywhere.
+    let Some(database) = found.or_else(|| elsewhere(plan, &user)) else {
+        return Err(Fault::NoSuchDatabase { database: name }.into());
     };
-    let found = plan.settings.databases.get(at);
-    let Some(entry) = found.and_then(|database| database.auth.find(&user)) else {
-        return Err(Fault::NoSuchUser { user }.into());
+    let known = look_up(worker, database, &user).await?;
+    let door = Door {
+        link,
+        ahead: &mut ahead,
+        preface,
+    };
+    let proved = door.prove(&database.auth, &plan.seed, &user, known).await;
+    let (entry, proof) = proved.inspect_err(|_| worker.verifiers().doubt(database, &user))?;
+    let Some(at) = at else {
+        return Err(Fault::NoSuchDatabase { database: name }.into());
     };
     Ok(Visit::Stay(Entry {
         startup,
         ahead,
         database: at,
         name: asked,
+        credential: entry.upstream(&user, proof),
         user: entry,
     }))
 }
@@ -196,6 +210,7 @@ async fn finish_login(
         database,
         name,
         user,
+        credential,
     } = entry;
     let database = worker.plan().settings.databases.get(database)?;
     for (key, value) in &database.startup {
@@ -210,11 +225,12 @@ async fn finish_login(
     };
     let shared = worker.shared();
     let entered = if let Some(kind) = startup.replication {
-        let (upstream, settings) = worker.replicate(database, &name, &startup.user, &user, kind);
+        let (upstream, settings) =
+            worker.replicate(database, &name, &startup.user, &user, credential, kind);
         let entering = Box::pin(replicate(shared, &settings, upstream, wishes, link));
         entering.await.map(Guest::Replication)
     } else {
-        let lobby = worker.lobby(database, &name, &startup.user, &user);
+        let lobby = worker.lobby(database, &name, &startup.user, &user, credential);
         let entering = welcome(shared, &lobby, wishes, link);
         entering.await.map(Guest::Session)
     };

@@ -3,8 +3,10 @@
 
 mod accept;
 mod client;
+mod login;
 mod plan;
 mod settings;
+mod verifiers;
 mod worker;
 
 use std::{
@@ -74,7 +76,7 @@ fn serve<T>(
     listeners: Vec<TcpListener>,
     until: impl AsyncFnOnce(Door) -> T,
 ) -> Result<T, StartError> {
-    let (plan, inboxes) = Plan::new(settings);
+    let (plan, inboxes) = Plan::new(settings).map_err(StartError::Worker)?;
     let plan = Arc::new(plan);
     let mut inboxes = inboxes.into_iter().enumerate();
     let first = inboxes.next();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Database, Settings, worker::Mail};
+use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
@@ -30,11 +32,18 @@ pub struct Plan {
     /// By the backend's address as written.
     backends: Mutex<HashMap<String, Known>>,
     closed: AtomicBool,
+    /// What makes up the salts and the secrets of those who do not exist.
+    pub seed: Seed,
 }
 
 impl Plan {
     /// Also gives each worker's inbox.
-    pub fn new(settings: Settings) -> (Self, Vec<UnboundedReceiver<Mail>>) {
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn new(settings: Settings) -> io::Result<(Self, Vec<UnboundedReceiver<Mail>>)> {
+        let mut seed = Seed::default();
+        getrandom::fill(&mut seed)?;
         let workers = settings.workers.max(1);
         let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
         let plan = Self {
@@ -48,8 +57,9 @@ impl Plan {
             exchanges: Mutex::default(),
             backends: Mutex::default(),
             closed: AtomicBool::new(false),
+            seed,
         };
-        (plan, inboxes)
+        Ok((plan, inboxes))
     }
 
     /// The entry for a database's name: its own, else `"*"`.

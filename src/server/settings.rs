@@ -59,3 +59,10 @@ pub struct Database {
     pub pool: pool::Settings,
     pub session: session::Settings,
 }
+
+impl Database {
+    /// What names its entry.
+    pub fn entry(&self) -> &str {
+        self.name.as_deref().unwrap_or("*")
+    }
+}

@@ -20,8 +20,9 @@ use tokio::{
 use super::{
     Database, accept, client,
     plan::{ClientSeat, Plan},
+    verifiers::Verifiers,
 };
-use crate::auth::User;
+use crate::auth::{Credential, User};
 use crate::backend::{Login, Parcel, Seat, Target};
 use crate::net::{Link, Stream};
 use crate::pool::{Key, Pool};
@@ -74,6 +75,7 @@ pub struct Worker {
     recent: RefCell<Vec<Recent>>,
     /// Each database's session settings, by its entry's name.
     sessions: HashMap<String, Rc<session::Settings>>,
+    verifiers: Verifiers,
 }
 
 /// Runs a worker until it is told to stop, and `until` is over.
@@ -143,7 +145,7 @@ impl Worker {
         let sessions = databases
             .map(|database| {
                 (
-                    entry(database).to_owned(),
+                    database.entry().to_owned(),
                     Rc::new(database.session.clone()),
                 )
             })
@@ -154,7 +156,12 @@ impl Worker {
             lobbies: RefCell::default(),
             recent: RefCell::default(),
             sessions,
+            verifiers: Verifiers::default(),
         }
+    }
+
+    pub fn verifiers(&self) -> &Verifiers {
+        &self.verifiers
     }
 
     pub fn index(&self) -> usize {
@@ -171,7 +178,7 @@ impl Worker {
 
     /// The session settings of a database.
     fn session_settings(&self, database: &Database) -> Rc<session::Settings> {
-        let settings = self.sessions.get(entry(database)).map(Rc::clone);
+        let settings = self.sessions.get(database.entry()).map(Rc::clone);
         settings.unwrap_or_else(|| Rc::new(database.session.clone()))
     }
 
@@ -182,14 +189,22 @@ impl Worker {
     }
 
     /// Where a client of `database` comes in that asked for `name` and logged in as `user`.
-    pub fn lobby(&self, database: &Database, name: &[u8], user: &[u8], is: &User) -> Rc<Lobby> {
-        let entry = entry(database);
+    pub fn lobby(
+        &self,
+        database: &Database,
+        name: &[u8],
+        user: &[u8],
+        is: &User,
+        credential: Credential,
+    ) -> Rc<Lobby> {
+        let entry = database.entry();
         let mut recent = self.recent.borrow_mut();
         let same = |one: &&Recent| one.entry == entry && one.name == name && one.user == user;
         if let Some(one) = recent.iter().find(same) {
+            one.lobby.pool().learn(credential);
             return Rc::clone(&one.lobby);
         }
-        let lobby = self.find_lobby(database, name, user, is);
+        let lobby = self.find_lobby(database, name, user, is, credential);
         if recent.len() >= RECENT {
             recent.remove(0);
         }
@@ -202,19 +217,27 @@ impl Worker {
         lobby
     }
 
-    fn find_lobby(&self, database: &Database, name: &[u8], user: &[u8], is: &User) -> Rc<Lobby> {
+    fn find_lobby(
+        &self,
+        database: &Database,
+        name: &[u8],
+        user: &[u8],
+        is: &User,
+        credential: Credential,
+    ) -> Rc<Lobby> {
         let upstream = is.upstream_user.as_deref().map(str::as_bytes);
         let dbname = database.dbname.as_deref().map(str::as_bytes);
         let key = Key {
-            entry: entry(database).to_owned(),
+            entry: database.entry().to_owned(),
             backend: address(database).to_string(),
             database: dbname.unwrap_or(name).to_owned(),
             user: upstream.unwrap_or(user).to_owned(),
         };
         if let Some(lobby) = self.lobbies.borrow().get(&key) {
+            lobby.pool().learn(credential);
             return Rc::clone(lobby);
         }
-        self.open(database, key, is)
+        self.open(database, key, credential)
     }
 
     /// Opens the pools that keep connections ready, where the login upstream is known already;
@@ -228,18 +251,33 @@ impl Worker {
             };
             let users = database.auth.users.iter();
             for (user, entry) in users {
-                self.find_lobby(database, name.as_bytes(), user.as_bytes(), entry);
+                let credential = entry.upstream(user, None);
+                self.find_lobby(
+                    database,
+                    name.as_bytes(),
+                    user.as_bytes(),
+                    entry,
+                    credential,
+                );
             }
             let everyone = database.auth.everyone.as_ref();
             if let Some(entry) = everyone
                 && let Some(user) = &entry.upstream_user
             {
-                self.find_lobby(database, name.as_bytes(), user.as_bytes(), entry);
+                let credential = entry.upstream(user, None);
+                self.find_lobby(
+                    database,
+                    name.as_bytes(),
+                    user.as_bytes(),
+                    entry,
+                    credential,
+                );
             }
         }
     }
 
-    fn target(&self, database: &Database) -> Target {
+    /// How the database's backend is dialled.
+    pub fn target(&self, database: &Database) -> Target {
         let address = address(database);
         let known = self.plan.known(&address.to_string());
         Target {
@@ -257,6 +295,7 @@ impl Worker {
         name: &[u8],
         user: &[u8],
         is: &User,
+        credential: Credential,
         kind: Replication,
     ) -> (Upstream, Rc<session::Settings>) {
         let target = self.target(database);
@@ -265,7 +304,7 @@ impl Worker {
         let login = Login::new(
             upstream.unwrap_or(user).to_owned(),
             dbname.unwrap_or(name).to_owned(),
-            is.upstream_password.clone(),
+            credential,
         );
         let limit = database.pool.max_backend_connections;
         let seats = self.plan.known(&target.address.to_string()).seats;
@@ -279,9 +318,8 @@ impl Worker {
         (upstream, self.session_settings(database))
     }
 
-    fn open(&self, database: &Database, key: Key, user: &User) -> Rc<Lobby> {
-        let password = user.upstream_password.clone();
-        let login = Login::new(key.user.clone(), key.database.clone(), password);
+    fn open(&self, database: &Database, key: Key, credential: Credential) -> Rc<Lobby> {
+        let login = Login::new(key.user.clone(), key.database.clone(), credential);
         let pool = Pool::new(
             key.clone(),
             Rc::new(self.target(database)),
@@ -301,10 +339,10 @@ impl Worker {
     fn with_pool(&self, key: &Key, act: impl FnOnce(&Rc<Pool>)) {
         let known = self.lobbies.borrow().get(key).map(Rc::clone);
         let lobby = known.or_else(|| {
-            let named = |database: &&Database| entry(database) == key.entry;
+            let named = |database: &&Database| database.entry() == key.entry;
             let database = self.plan.settings.databases.iter().find(named)?;
-            let user = database.auth.upstream(&key.user).unwrap_or_default();
-            Some(self.open(database, key.clone(), &user))
+            let credential = database.auth.upstream(&key.user);
+            Some(self.open(database, key.clone(), credential))
         });
         if let Some(lobby) = lobby {
             act(lobby.pool());
@@ -332,11 +370,6 @@ impl Worker {
 fn address(database: &Database) -> Address {
     let backend = database.backends.first();
     backend.map_or_else(Address::nowhere, |one| one.address.clone())
-}
-
-/// What names a database's entry.
-fn entry(database: &Database) -> &str {
-    database.name.as_deref().unwrap_or("*")
 }
 
 /// Moves the coarse clock on and looks after what is due by it.

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, time::Duration};
 
+use crate::auth::scram;
+use crate::backend::ConnectError;
 use crate::handshake;
 use crate::pool::{Pool, Refusal};
 use crate::protocol::{
@@ -85,7 +87,11 @@ pub enum Fault {
     #[error("ambassador: sorry, too many clients already ({limit}, max_clients)")]
     TooManyClients { limit: usize },
     #[error("password authentication failed for user \"{user}\"")]
-    NoSuchUser { user: String },
+    WrongPassword { user: String },
+    #[error("{0}")]
+    Unproven(#[source] handshake::Unproven),
+    #[error("ambassador: database \"{database}\": the backend cannot be asked who may log in")]
+    NotAsked { database: String },
     #[error("ambassador: database \"{database}\" is not configured")]
     NoSuchDatabase { database: String },
     #[error("ambassador: internal error; the session ends, the others go on")]
@@ -124,9 +130,10 @@ impl Fault {
             Self::Startup(startup::Refused::Replication(_)) => SqlState::INVALID_PARAMETER_VALUE,
             Self::Startup(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyClients { .. } => SqlState::TOO_MANY_CONNECTIONS,
-            Self::NoSuchUser { .. } => SqlState::INVALID_PASSWORD,
+            Self::WrongPassword { .. } => SqlState::INVALID_PASSWORD,
+            Self::Unproven(why) => why.sqlstate(),
             Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
-            Self::Draining => SqlState::CANNOT_CONNECT_NOW,
+            Self::NotAsked { .. } | Self::Draining => SqlState::CANNOT_CONNECT_NOW,
         }
     }
 
@@ -158,21 +165,26 @@ impl Fault {
             }
             Self::ClientIdle { .. } => Some("Connect again, or raise client_idle_timeout."),
             Self::Shutdown | Self::Draining => Some("Connect again."),
+            Self::NotAsked { .. } => Some("Check that auth.query works for auth.query_user."),
             Self::LoginTimeout(_) => Some("Raise login_timeout in [listen]."),
             Self::Aborted
             | Self::Protocol
             | Self::Cancelled
             | Self::Randomness(_)
             | Self::StartupOrder(_)
-            | Self::NoSuchUser { .. }
+            | Self::WrongPassword { .. }
+            | Self::Unproven(_)
             | Self::Panic => None,
         }
     }
 
-    /// Whether it is the backend's own refusal of a login that it had let in: such an error comes
-    /// behind AuthenticationOk.
+    /// Whether the client was let in before it was refused: such an error comes behind
+    /// AuthenticationOk. So do the backend's own, of a login that it had let in.
     pub fn is_behind_admission(&self) -> bool {
         use crate::backend::ConnectError::Rejected;
+        if let Self::NoSuchDatabase { .. } = self {
+            return true;
+        }
         let Self::NoConnection {
             refusal: Refusal::Rejected(error),
             ..
@@ -190,7 +202,7 @@ impl Fault {
             refusal: Refusal::Rejected(error),
             ..
         } = self
-            && let crate::backend::ConnectError::Rejected { body, .. } = &**error
+            && let ConnectError::Rejected { body, .. } = &**error
         {
             put_error_as_fatal(out, body);
             return;
@@ -271,7 +283,31 @@ fn refusal_hint(refusal: &Refusal) -> Option<&'static str> {
             Some("Raise pool_size, or look for transactions that are kept open.")
         }
         Refusal::Unreachable(_) => Some("Check that the backend runs and can be reached."),
-        Refusal::Rejected(_) => Some("Set upstream_password for the user, or put it into the URL."),
+        Refusal::Rejected(error) => login_hint(error),
+    }
+}
+
+fn login_hint(error: &ConnectError) -> Option<&'static str> {
+    match error {
+        ConnectError::NoPassword | ConnectError::Scram(scram::Error::KeysDoNotFit) => {
+            Some("Set upstream_password for the user, or put it into the URL.")
+        }
+        ConnectError::NotAllowed(_) => {
+            Some("Change the backend's pg_hba.conf, or what upstream_tls.require_auth allows.")
+        }
+        ConnectError::Cleartext => {
+            Some("Have the backend's pg_hba.conf ask for scram-sha-256 instead of password.")
+        }
+        ConnectError::Dial(_)
+        | ConnectError::Lost(_)
+        | ConnectError::TimedOut(_)
+        | ConnectError::Rejected { .. }
+        | ConnectError::Unsupported(_)
+        | ConnectError::NoMechanism
+        | ConnectError::Scram(_)
+        | ConnectError::Unproven
+        | ConnectError::Negotiated { .. }
+        | ConnectError::Protocol => None,
     }
 }
 

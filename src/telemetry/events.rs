@@ -47,6 +47,21 @@ pub fn client_refused(why: &dyn Display) {
     info!("client refused: {why}");
 }
 
+/// A client is not let in; it hears less than this.
+pub fn login_denied(user: &str, why: &dyn Display) {
+    info!(user, "login failed: {why}");
+}
+
+/// A verifier could not be asked for.
+pub fn verifier_not_asked(database: &str, why: &dyn Display) {
+    warn!(database, "the auth query failed: {why}");
+}
+
+/// A password's file could not be read anew.
+pub fn secret_not_read(why: &dyn Display) {
+    warn!("the password of before counts: {why}");
+}
+
 /// A client left, or was sent away.
 pub fn client_out(why: &dyn Display) {
     debug!("client left: {why}");

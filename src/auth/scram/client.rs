@@ -134,7 +134,7 @@ impl AwaitServerFirst {
 }
 
 /// Knows what the server asks; has not done the work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Challenge {
     credential: Credential,
     recipe: Recipe,
@@ -144,6 +144,28 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// What would have to be stretched for it; `None`: there are keys alone.
+    pub fn password(&self) -> Option<&Secret> {
+        match &self.credential {
+            Credential::Password(password) | Credential::Remembered { password, .. } => {
+                Some(password)
+            }
+            Credential::Keys(_) => None,
+        }
+    }
+
+    /// With keys **of its password** that another login has worked out meanwhile.
+    #[must_use]
+    pub fn remembering(self, keys: Keys) -> Self {
+        let credential = match self.credential {
+            Credential::Password(password) | Credential::Remembered { password, .. } => {
+                Credential::Remembered { password, keys }
+            }
+            Credential::Keys(own) => Credential::Keys(own),
+        };
+        Self { credential, ..self }
+    }
+
     /// How many iterations the answer costs: none if the keys are at hand.
     pub fn work(&self) -> u32 {
         if self.credential.fits(&self.recipe) {
@@ -177,6 +199,12 @@ pub struct AwaitServerFinal {
 }
 
 impl AwaitServerFinal {
+    /// What the password became, or the keys that were given. Whether the server takes them is
+    /// another matter.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Reads server-final-message. Only with `Ok` is the server proven; the keys are then worth
     /// keeping for [`Credential::Remembered`].
     ///

@@ -12,6 +12,10 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Error> {
             length: bytes.len(),
         });
     }
+    // To the server, which reads it as a C string, a zero byte is its end.
+    if bytes.contains(&0) {
+        return Err(Error::Trailing);
+    }
     core::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)
 }
 

@@ -102,6 +102,9 @@ fn gs2(message: &str) -> Result<(Binding, &str), Error> {
 
 fn read_proof(base64: &str) -> Result<Key, Error> {
     let bytes = Zeroizing::new(message::decode('p', base64)?);
-    let proof = bytes.as_slice().try_into().map_err(|_| Error::WrongProof)?;
+    let proof = bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| Error::ProofLength)?;
     Ok(Zeroizing::new(proof))
 }

@@ -390,7 +390,7 @@ fn the_server_takes_the_final_message_of_this_exchange_alone() {
     };
     let proof = STANDARD.encode([0; 32]);
     assert_eq!(of(&format!("c=biws,r=abcxyz,p={proof}")), Error::WrongProof);
-    assert_eq!(of("c=biws,r=abcxyz,p=AAAA"), Error::WrongProof);
+    assert_eq!(of("c=biws,r=abcxyz,p=AAAA"), Error::ProofLength);
     assert_eq!(of("c=biws,r=abcxyz,p=*"), Error::NotBase64('p'));
     assert_eq!(of("c=biws,r=abcxyz"), Error::Missing('p'));
     assert_eq!(

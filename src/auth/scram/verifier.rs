@@ -44,7 +44,7 @@ impl Verifier {
         let seed = Zeroizing::new(*seed);
         let part = |label: &str| keys::sign(&seed, format!("{label}:{user}").as_bytes());
         Self {
-            recipe: Recipe::computed(&part("salt")),
+            recipe: Recipe::made_up(&seed, user),
             stored: part("stored"),
             server: part("server"),
         }

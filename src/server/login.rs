@@ -1,0 +1,134 @@
+//! Lets a client prove who it is: what is known of it, what it is asked, and what it hears.
+
+use super::{
+    Database,
+    plan::Plan,
+    verifiers::{NotAsked, Verifier},
+    worker::Worker,
+};
+use crate::auth::{Denied, Found, Method, Proof, Question, Seed, Settings, User};
+use crate::handshake::{Random, Unproven, authenticate};
+use crate::net::Link;
+use crate::session::{End, Fault};
+use crate::telemetry::events;
+
+/// What the file, or the auth query, has of a name.
+///
+/// # Errors
+/// The query could not be asked: what the client is to hear.
+pub async fn look_up(
+    worker: &Worker,
+    database: &Database,
+    name: &str,
+) -> Result<Result<User, Denied>, End> {
+    let (entry, query) = match (database.auth.find(name), &database.auth.query) {
+        (Found::Ask(entry), Some(query)) => (entry, query),
+        (found, _) => return Ok(known(found)),
+    };
+    let asked = worker.verifiers().of(worker, database, query, name).await;
+    let verifier = asked.map_err(|NotAsked| {
+        let database = database.entry().to_owned();
+        Fault::NotAsked { database }
+    })?;
+    Ok(match verifier {
+        Verifier::Known(password) => Ok(entry.with_password(password)),
+        Verifier::Null => Err(Denied::NoPassword),
+        Verifier::Unfit(why) => Err(Denied::Unfit(why)),
+        Verifier::Unknown if database.auth.users.contains_key(name) => Err(Denied::NoPassword),
+        Verifier::Unknown => known(database.auth.anybody()),
+    })
+}
+
+fn known(found: Found) -> Result<User, Denied> {
+    match found {
+        Found::User(user) => Ok(user),
+        Found::Ask(_) | Found::Nobody => Err(Denied::NoSuchUser),
+    }
+}
+
+/// Where a client has to prove itself that wants a database which there is not: it hears so only
+/// if it can log in elsewhere.
+pub fn elsewhere<'a>(plan: &'a Plan, name: &str) -> Option<&'a Database> {
+    let all = &plan.settings.databases;
+    let asks = |database: &&Database| database.auth.method != Method::Trust;
+    let knows = |database: &&Database| database.auth.users.contains_key(name);
+    let asking = || all.iter().filter(asks);
+    asking()
+        .find(knows)
+        .or_else(|| asking().next())
+        .or_else(|| all.first())
+}
+
+/// A client that is to prove who it is.
+pub struct Door<'a> {
+    pub link: &'a mut Link,
+    /// What it has sent already.
+    pub ahead: &'a mut Vec<u8>,
+    /// What it is to be told next.
+    pub preface: &'a mut Vec<u8>,
+}
+
+impl Door<'_> {
+    /// Has the client prove to be `name`, as far as the database asks for it.
+    ///
+    /// # Errors
+    /// It is not let in: what it is to hear. The log is told more.
+    pub async fn prove(
+        self,
+        auth: &Settings,
+        seed: &Seed,
+        name: &str,
+        found: Result<User, Denied>,
+    ) -> Result<(User, Option<Proof>), End> {
+        let asked = found.as_ref().map_err(|denied| *denied);
+        let (question, verdict) = auth.question(seed, name, asked);
+        let answered = match question {
+            None => Ok(None),
+            Some(question) => self.answer(question).await?.map(Some),
+        };
+        // Whoever cannot come in at all hears that the password is wrong, as everybody does.
+        let proof = match (answered, verdict) {
+            (Ok(_) | Err(Unproven::Wrong), Err(denied)) => return Err(denied_to(name, &denied)),
+            (answered, _) => answered.map_err(|why| unproven(name, why))?,
+        };
+        let user = found.map_err(|denied| denied_to(name, &denied))?;
+        Ok((user, proof))
+    }
+
+    async fn answer(self, question: Question) -> Result<Result<Proof, Unproven>, End> {
+        let random = random().map_err(Fault::Randomness)?;
+        Ok(authenticate(self.link, self.ahead, self.preface, question, random).await)
+    }
+}
+
+/// The log is told why; the client hears that the password is wrong.
+fn denied_to(name: &str, why: &dyn std::fmt::Display) -> End {
+    events::login_denied(name, why);
+    let user = name.to_owned();
+    Fault::WrongPassword { user }.into()
+}
+
+fn random() -> std::io::Result<Random> {
+    let (mut nonce, mut salt) = ([0; 18], [0; 4]);
+    getrandom::fill(&mut nonce)?;
+    getrandom::fill(&mut salt)?;
+    Ok(Random { nonce, salt })
+}
+
+fn unproven(name: &str, why: Unproven) -> End {
+    match why {
+        Unproven::Broken(error) => End::Client(error),
+        Unproven::Left => End::Gone,
+        Unproven::Wrong | Unproven::Length => denied_to(name, &why),
+        Unproven::Scram(error) => {
+            // The client hears it in the server's words, which are few.
+            events::login_denied(name, &error);
+            Fault::Unproven(why).into()
+        }
+        Unproven::Empty
+        | Unproven::Mechanism
+        | Unproven::PasswordSize
+        | Unproven::Malformed(_)
+        | Unproven::Unexpected { .. } => Fault::Unproven(why).into(),
+    }
+}
