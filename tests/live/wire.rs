@@ -226,6 +226,11 @@ impl Wire {
         Ok(read)
     }
 
+    /// Whether what has been read and not been looked at ends so.
+    pub fn has(&self, end: &[u8]) -> bool {
+        self.inbox.ends_with(end)
+    }
+
     /// One byte that is no frame: the answer to a request for encryption.
     pub fn byte(&mut self) -> u8 {
         self.try_byte().unwrap().unwrap()

@@ -53,7 +53,12 @@ pub struct Bench {
 /// Runs pgbench with these arguments (say how long: `-T` or `-t`) and reads its report. An aborted
 /// client, which pgbench reports as a failure of its own, is the test's failure too.
 pub fn pgbench(port: u16, database: &str, args: &[&str]) -> Bench {
-    let report = run_pgbench(port, database, &[&["--no-vacuum"], args].concat());
+    pgbench_at(&url(port, database), args)
+}
+
+/// The same for whoever the URL names.
+pub fn pgbench_at(url: &str, args: &[&str]) -> Bench {
+    let report = run_pgbench_at(url, &[&["--no-vacuum"], args].concat());
     Bench {
         transactions: figure(&report, "number of transactions actually processed: ")
             .unwrap_or_else(|| panic!("no transactions in: {report}")),
@@ -64,8 +69,12 @@ pub fn pgbench(port: u16, database: &str, args: &[&str]) -> Bench {
 }
 
 pub fn run_pgbench(port: u16, database: &str, args: &[&str]) -> String {
+    run_pgbench_at(&url(port, database), args)
+}
+
+fn run_pgbench_at(url: &str, args: &[&str]) -> String {
     let mut pgbench = program("pgbench");
-    pgbench.args(args).arg(url(port, database));
+    pgbench.args(args).arg(url);
     client::succeed(&mut pgbench, "pgbench", PATIENCE + duration(args))
         .unwrap_or_else(|error| panic!("pgbench {args:?}: {error}"))
 }
@@ -98,4 +107,39 @@ pub async fn connect(port: u16, database: &str) -> tokio_postgres::Client {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// psql as somebody with a password; it may fail.
+pub fn psql_as(port: u16, database: &str, user: &str, password: &str, sql: &str) -> Output {
+    let mut psql = program("psql");
+    psql.args(["-X", "-A", "-t", "-q", "-w", "-c", sql])
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-U",
+            user,
+            "-d",
+            database,
+        ])
+        .env("PGPASSWORD", password);
+    client::finish(&mut psql, "psql", PATIENCE).unwrap()
+}
+
+/// Why tokio-postgres is not let in.
+pub fn refused(port: u16, database: &str, user: &str, password: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(port).dbname(database);
+        config.user(user).password(password);
+        match config.connect(tokio_postgres::NoTls).await {
+            Ok(_) => panic!("it let {user} in"),
+            Err(error) => format!("{error:?}"),
+        }
+    })
 }

@@ -14,7 +14,7 @@
     reason = "each test binary uses its part; here a failure is a failed test"
 )]
 
-mod clients;
+pub mod clients;
 mod served;
 
 use std::{
