@@ -3,8 +3,8 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    net::IpAddr,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -229,16 +229,16 @@ impl Reader<'_> {
     ) {
         let Some(database) = database else { return };
         for (listen, text, at) in listeners {
-            let Listen::Tcp(socket) = listen else {
-                continue;
-            };
-            if database.auth.method == Method::Trust && !socket.ip().is_loopback() {
+            if let Listen::Tcp(socket) = listen
+                && database.auth.method == Method::Trust
+                && !socket.ip().is_loopback()
+            {
                 let auth = section.path.join("auth").to_string();
                 let address = text.clone();
                 let wrong = Wrong::OpenTrust { address, auth };
                 self.listen.mistake_at(at, "addresses", wrong);
             }
-            if let Some(backend) = database.backends.iter().find(|b| is(b, *socket)) {
+            if let Some(backend) = database.backends.iter().find(|b| is(b, listen)) {
                 let address = backend.address.to_string();
                 let wrong = Wrong::Loop { address };
                 match (&self.upstream, section.many("backends").first()) {
@@ -302,16 +302,25 @@ fn one_backend(section: &Section<'_>) -> Option<Backend> {
 }
 
 /// True when `backend` is what we listen on.
-fn is(backend: &Backend, socket: SocketAddr) -> bool {
-    let Address::Tcp { host, port } = &backend.address else {
-        return false;
-    };
-    let ours = socket.ip();
-    let same = match host.parse::<IpAddr>() {
-        Ok(ip) => ip == ours || (ours.is_unspecified() && ip.is_loopback()),
-        Err(_) => host == "localhost" && (ours.is_loopback() || ours.is_unspecified()),
-    };
-    same && *port == socket.port()
+fn is(backend: &Backend, listen: &Listen) -> bool {
+    match (&backend.address, listen) {
+        (Address::Tcp { host, port }, Listen::Tcp(socket)) => {
+            let ours = socket.ip();
+            let same = match host.parse::<IpAddr>() {
+                Ok(ip) => ip == ours || (ours.is_unspecified() && ip.is_loopback()),
+                Err(_) => host == "localhost" && (ours.is_loopback() || ours.is_unspecified()),
+            };
+            same && *port == socket.port()
+        }
+        (
+            Address::Unix { folder, port },
+            Listen::Unix {
+                folder: ours,
+                port: own,
+            },
+        ) => Path::new(folder) == ours && port == own,
+        (Address::Tcp { .. } | Address::Unix { .. }, Listen::Tcp(_) | Listen::Unix { .. }) => false,
+    }
 }
 
 fn pool(section: &Section<'_>) -> pool::Settings {

@@ -155,19 +155,21 @@ fn parse_port(port: &str) -> Option<u16> {
     digits.then(|| port.parse().ok()).flatten()
 }
 
+const LISTEN: &str = "an IP address and port like 127.0.0.1:5432 or [::1]:5432, or unix:/folder";
+
 /// An address to listen on. Names other than `localhost` are not looked up: what is opened
 /// must be plain from the file.
 pub fn listen(text: &str) -> Result<Listen, Wrong> {
-    if text.starts_with("unix:") {
-        let value = text.to_owned();
-        return Err(Wrong::ValueNotSupportedYet { value });
+    let wrong = || malformed(LISTEN, text);
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return match unix(rest).ok_or_else(wrong)? {
+            Address::Unix { folder, port } => Ok(Listen::Unix {
+                folder: folder.into(),
+                port,
+            }),
+            Address::Tcp { .. } => Err(wrong()),
+        };
     }
-    let wrong = || {
-        malformed(
-            "an IP address and port like 127.0.0.1:5432 or [::1]:5432",
-            text,
-        )
-    };
     let (host, port) = host_and_port(text).ok_or_else(wrong)?;
     let address = literal(host).ok_or_else(wrong)?;
     Ok(Listen::Tcp(SocketAddr::new(address, port.unwrap_or(PORT))))
@@ -288,10 +290,13 @@ mod tests {
         for text in ["", ":5432", "db.internal:5432", "127.0.0.1:x", "*:5432"] {
             assert!(listen(text).is_err(), "{text:?}");
         }
-        assert!(matches!(
-            listen("unix:/run"),
-            Err(Wrong::ValueNotSupportedYet { .. })
-        ));
+        let unix = |folder: &str, port| Listen::Unix {
+            folder: folder.into(),
+            port,
+        };
+        assert_eq!(listen("unix:/run").unwrap(), unix("/run", 5432));
+        assert_eq!(listen("unix:/run:6432").unwrap(), unix("/run", 6432));
+        assert!(listen("unix:run").is_err());
     }
 
     #[test]

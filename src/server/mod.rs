@@ -9,15 +9,11 @@ mod settings;
 mod verifiers;
 mod worker;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    thread,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
 use tokio::sync::oneshot;
 
+use accept::Listener;
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
 use worker::Mail;
@@ -32,8 +28,10 @@ pub enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("listening on a Unix socket is not supported yet")]
-    Unix,
+    #[error(
+        "cannot listen on {path}: {source}; its folder has to be there, and nobody else's server on it"
+    )]
+    ListenUnix { path: PathBuf, source: io::Error },
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
 }
@@ -73,7 +71,7 @@ pub fn run<T>(settings: Settings, until: impl AsyncFnOnce(Door) -> T) -> Result<
 
 fn serve<T>(
     settings: Settings,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     until: impl AsyncFnOnce(Door) -> T,
 ) -> Result<T, StartError> {
     let (plan, inboxes) = Plan::new(settings).map_err(StartError::Worker)?;

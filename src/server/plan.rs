@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::{Database, Settings, worker::Mail};
 use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
+use crate::net::Detached;
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
 
@@ -141,7 +142,7 @@ impl Plan {
         taken
     }
 
-    pub fn hand_over(&self, stream: std::net::TcpStream, seat: ClientSeat) {
+    pub fn hand_over(&self, stream: Detached, seat: ClientSeat) {
         self.mail.send(seat.worker, Mail::Client(stream, seat));
     }
 

@@ -12,7 +12,7 @@ use crate::topology;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     Tcp(SocketAddr),
-    /// The folder in which `.s.PGSQL.<port>` is made. Not supported yet.
+    /// The folder in which `.s.PGSQL.<port>` is made.
     Unix {
         folder: PathBuf,
         port: u16,

@@ -4,27 +4,27 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    net::TcpListener,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
-    net::TcpStream,
     runtime::{Builder, LocalOptions},
     sync::mpsc::UnboundedReceiver,
     task::spawn_local,
 };
 
 use super::{
-    Database, accept, client,
+    Database,
+    accept::{self, Listener},
+    client,
     plan::{ClientSeat, Plan},
     verifiers::Verifiers,
 };
 use crate::auth::{Credential, User};
 use crate::backend::{Login, Parcel, Seat, Target};
-use crate::net::{Link, Stream};
+use crate::net::{Detached, Link, Stream};
 use crate::pool::{Key, Pool};
 use crate::protocol::startup::Replication;
 use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal, Upstream};
@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What one thread tells another.
 pub enum Mail {
     /// A client to serve.
-    Client(std::net::TcpStream, ClientSeat),
+    Client(Detached, ClientSeat),
     /// A client asked to cancel what this session runs.
     Cancel(SessionId, PendingCancel),
     /// Worker `by` lacks a connection of this key.
@@ -86,7 +86,7 @@ pub fn run<T>(
     index: usize,
     plan: Arc<Plan>,
     inbox: UnboundedReceiver<Mail>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     until: impl AsyncFnOnce() -> T,
 ) -> io::Result<T> {
     let runtime = Builder::new_current_thread()
@@ -109,7 +109,7 @@ async fn work(
     index: usize,
     plan: Arc<Plan>,
     mut inbox: UnboundedReceiver<Mail>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
 ) {
     let worker = Rc::new(Worker::new(index, plan));
     worker.open_known();
@@ -120,7 +120,7 @@ async fn work(
     }
     while let Some(mail) = inbox.recv().await {
         match mail {
-            Mail::Client(stream, seat) => match TcpStream::from_std(stream) {
+            Mail::Client(stream, seat) => match stream.attach() {
                 Ok(stream) => worker.serve(stream, seat),
                 Err(error) => tracing::warn!("cannot take a client over: {error}"),
             },
@@ -183,8 +183,8 @@ impl Worker {
     }
 
     /// Serves a client on this thread.
-    pub fn serve(self: &Rc<Self>, stream: TcpStream, seat: ClientSeat) {
-        let link = Link::new(Stream::Tcp(stream));
+    pub fn serve(self: &Rc<Self>, stream: Stream, seat: ClientSeat) {
+        let link = Link::new(stream);
         spawn_local(client::serve(Rc::clone(self), link, seat));
     }
 

@@ -38,6 +38,7 @@ mod protocol;
 mod psql;
 mod replication;
 mod sizes;
+mod sockets;
 mod stage;
 mod startup;
 mod statements;

@@ -111,11 +111,23 @@ fn text(bytes: &[u8]) -> String {
 
 /// psql as somebody with a password; it may fail.
 pub fn psql_as(port: u16, database: &str, user: &str, password: &str, sql: &str) -> Output {
+    psql_as_at("127.0.0.1", port, database, user, password, sql)
+}
+
+/// The same on another address, or in a folder with a Unix socket.
+pub fn psql_as_at(
+    host: &str,
+    port: u16,
+    database: &str,
+    user: &str,
+    password: &str,
+    sql: &str,
+) -> Output {
     let mut psql = program("psql");
     psql.args(["-X", "-A", "-t", "-q", "-w", "-c", sql])
         .args([
             "-h",
-            "127.0.0.1",
+            host,
             "-p",
             &port.to_string(),
             "-U",
