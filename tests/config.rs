@@ -15,7 +15,7 @@ use std::{
 
 use clap::Parser;
 use pg_ambassador::{
-    auth::{Found, Settings, User},
+    auth::{Found, Settings, Stored, User},
     config::{Cli, Command, Config, Level, LogFormat, Refusal, Run, World, load},
     server::{Database, Listen},
     session::PoolMode,
@@ -484,4 +484,38 @@ fn a_file_torn_anywhere_is_taken_or_refused_in_words() {
             }
         }
     }
+}
+
+#[test]
+fn the_shell_line_of_the_readme_turns_a_userlist_into_users() {
+    let readme = fs::read_to_string(folder("README.md")).unwrap();
+    let line = readme.lines().find(|line| line.starts_with("sed "));
+    let place = tempfile::tempdir().unwrap();
+    let list = r#"; a comment
+"alice" "pa""ss\w${x}"
+"nobody" ""
+"o""brien"	"two words"""
+"hashed" "md5d41d8cd98f00b204e9800998ecf8427e"
+"#;
+    fs::write(place.path().join("userlist.txt"), list).unwrap();
+    let told = std::process::Command::new("sh")
+        .args(["-c", line.unwrap()])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let users = String::from_utf8(told.stdout).unwrap();
+    let path = place.path().join("a.toml");
+    let text = format!("[databases.app]\nbackends = [{{ address = \"db\" }}]\n{users}");
+    fs::write(&path, text).unwrap();
+    let config = file(&path).unwrap();
+    let auth = &database(&config, "app").auth;
+    let password = |name: &str| match auth.users.get(name)?.known().ok()?.stored() {
+        Stored::Plain(text) => Some(text.expose().to_owned()),
+        Stored::Md5(_) => Some("md5".to_owned()),
+        Stored::Scram(_) => None,
+    };
+    assert_eq!(password("alice").as_deref(), Some(r#"pa"ss\w${x}"#));
+    assert_eq!(password("o\"brien").as_deref(), Some("two words\""));
+    assert_eq!(password("hashed").as_deref(), Some("md5"));
+    assert_eq!(auth.users.len(), 3);
 }
