@@ -4,7 +4,7 @@ use std::{cell::RefCell, future::poll_fn, io, rc::Rc, task::Poll, task::ready, t
 
 use tokio::time::timeout;
 
-use super::{Connection, ConnectionId, Memory, Seat, Settings, dial::dial};
+use super::{Badge, Connection, ConnectionId, Memory, Seat, Settings, dial::dial};
 use crate::auth::{Secret, md5, scram};
 use crate::net::Link;
 use crate::protocol::{
@@ -269,8 +269,10 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Connecti
         return Err(ConnectError::Protocol);
     }
     let (pid, key) = identity.unwrap_or_default();
+    let badge = Badge::new(id, pid, wire.link.ends(), std::time::Instant::now());
     Ok(Connection {
         id,
+        badge,
         link: wire.link,
         pid,
         key,

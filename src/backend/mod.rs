@@ -10,6 +10,6 @@ mod settings;
 
 pub use cancel::cancel;
 pub use connect::{ConnectError, Login, MAX_STATUSES, Target, connect};
-pub use connection::{Connection, ConnectionId, Parcel, Seat, Seats};
+pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use settings::{Keepalive, Settings};

@@ -69,8 +69,8 @@ pub struct Ticket {
 pub(super) struct Waiter {
     /// Grows over all workers: the smaller, the longer it has waited.
     number: u64,
-    since: Instant,
-    deadline: Option<Instant>,
+    pub since: Instant,
+    deadline: Cell<Option<Instant>>,
     only: Cell<Option<ConnectionId>>,
     state: RefCell<State>,
 }
@@ -84,12 +84,17 @@ enum State {
 }
 
 impl Waiter {
-    fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         matches!(*self.state.borrow(), State::Waiting(_))
     }
 
     fn takes(&self, id: ConnectionId) -> bool {
         self.only.get().is_none_or(|only| only == id) && self.is_waiting()
+    }
+
+    /// Its time begins anew.
+    pub fn wait_until(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
     }
 
     pub fn forget_home(&self, id: ConnectionId) {
@@ -164,7 +169,7 @@ impl Pool {
         let waiter = Rc::new(Waiter {
             number: self.exchange.next_number(),
             since,
-            deadline: (!limit.is_zero()).then(|| since + limit),
+            deadline: Cell::new((!limit.is_zero()).then(|| since + limit)),
             only: Cell::new(only),
             state: RefCell::new(State::Waiting(Waker::noop().clone())),
         });
@@ -248,7 +253,16 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
     let mut shelf = pool.shelf.borrow_mut();
     // Those that left from the middle of the queue.
     shelf.waiters.retain(|waiter| waiter.is_waiting());
-    let due = |waiter: &Rc<Waiter>| waiter.deadline.is_some_and(|deadline| deadline <= now);
+    if shelf.paused {
+        // Nobody waits in vain: who paused it is to end the pause.
+        return;
+    }
+    let due = |waiter: &Rc<Waiter>| {
+        waiter
+            .deadline
+            .get()
+            .is_some_and(|deadline| deadline <= now)
+    };
     if !shelf.waiters.iter().any(due) {
         return;
     }
@@ -305,7 +319,7 @@ pub(super) fn ask_again(pool: &Pool) {
 
 fn may_dial(pool: &Pool) -> bool {
     let mut shelf = pool.shelf.borrow_mut();
-    if shelf.open >= shelf.share {
+    if shelf.paused || shelf.open >= shelf.share {
         return false;
     }
     let wanted = match front(&mut shelf) {
@@ -381,6 +395,7 @@ impl Pool {
         parameters: &Parameters,
         switches: Option<&[u8]>,
     ) -> Result<Lease, Refusal> {
+        self.until_resumed().await;
         let limit = self.settings.max_backend_connections;
         let Some(seat) = self.exchange.take_seat(limit) else {
             let waited = Duration::ZERO;
@@ -399,7 +414,8 @@ impl Pool {
             }
         })?;
         connection.memory.wearing = std::sync::Arc::new(parameters.clone());
-        self.shelf.borrow_mut().pinned += 1;
+        let badge = Rc::clone(&connection.badge);
+        self.shelf.borrow_mut().pinned.push(badge);
         Ok(Lease::own(self, Box::new(connection)))
     }
 

@@ -51,7 +51,7 @@ impl Lease {
             && !self.pinned
         {
             self.pinned = true;
-            shelf::pin(&self.pool, connection.id);
+            shelf::pin(&self.pool, &connection.badge);
         }
     }
 
@@ -95,7 +95,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             if self.pinned {
-                self.pool.shelf.borrow_mut().forget_pinned();
+                self.pool.shelf.borrow_mut().forget_pinned(connection.id);
             } else {
                 shelf::discard(&self.pool, connection.id);
             }

@@ -8,15 +8,20 @@
 mod acquire;
 mod exchange;
 mod lease;
+mod operate;
 mod settings;
 mod shelf;
+mod view;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, task::Waker, time::Instant};
+use std::{borrow::Cow, cell::RefCell, rc::Rc, sync::Arc, task::Waker, time::Instant};
+
+use tokio::sync::Notify;
 
 pub use acquire::{Acquired, Refusal, Ticket, Wish};
 pub use exchange::{Exchange, Post};
 pub use lease::Lease;
 pub use settings::Settings;
+pub use view::{ConnectionView, View};
 
 use crate::backend::{ConnectionId, Login, Target};
 use crate::telemetry::Clock;
@@ -48,6 +53,8 @@ pub struct Pool {
     shelf: RefCell<Shelf>,
     /// Wakes the keeper of the idle connections; `None` until its first round.
     keeper: RefCell<Option<Waker>>,
+    /// Tells those who are to dial one of their own that a pause is over.
+    resumed: Notify,
 }
 
 /// A shared connection that a client was told the process id of.
@@ -78,9 +85,18 @@ impl Pool {
             clock,
             shelf: RefCell::new(Shelf::new(share)),
             keeper: RefCell::default(),
+            resumed: Notify::new(),
         });
         shelf::keep(&pool);
         pool
+    }
+
+    /// What operators call the database: its entry's name, or the one that passed through `"*"`.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.key.entry.as_str() {
+            "*" => String::from_utf8_lossy(&self.key.database),
+            entry => entry.into(),
+        }
     }
 
     pub fn key(&self) -> &Key {

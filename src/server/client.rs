@@ -168,6 +168,7 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
     }
     let lobby = worker.lobby(database, &name, &startup.user, &user);
     let wishes = Wishes {
+        names: (name.clone().into(), startup.user.clone().into()),
         parameters: startup.parameters,
         switches: startup.switches,
         preface,

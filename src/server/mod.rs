@@ -16,6 +16,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use crate::admin::{House, Report};
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
 use worker::Mail;
@@ -50,6 +51,11 @@ impl Door {
     pub fn drain(&self) {
         self.0.close();
         self.0.tell_all(|| Mail::Drain);
+    }
+
+    /// What every worker has at the moment.
+    pub async fn reports(&self) -> Vec<Report> {
+        self.0.reports().await
     }
 
     /// Sends every client away (57P01), whatever it is doing.

@@ -8,9 +8,13 @@ use std::{
     },
 };
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 use super::{Database, Settings, worker::Mail};
+use crate::admin::{House, Report};
 use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
@@ -143,6 +147,22 @@ impl Plan {
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl House for Plan {
+    async fn reports(&self) -> Vec<Report> {
+        let ask = |worker| {
+            let (reply, answer) = oneshot::channel();
+            self.tell(worker, Mail::Report(reply));
+            answer
+        };
+        let answers: Vec<_> = (0..self.clients.len()).map(ask).collect();
+        let mut reports = Vec::with_capacity(answers.len());
+        for answer in answers {
+            reports.extend(answer.await);
+        }
+        reports
     }
 }
 

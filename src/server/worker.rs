@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     runtime::{Builder, LocalOptions},
-    sync::mpsc::UnboundedReceiver,
+    sync::{mpsc::UnboundedReceiver, oneshot},
     task::spawn_local,
 };
 
@@ -21,6 +21,7 @@ use super::{
     Database, accept, client,
     plan::{ClientSeat, Plan},
 };
+use crate::admin::Report;
 use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
@@ -48,6 +49,8 @@ pub enum Mail {
     Drain,
     /// Sessions are to leave now.
     Terminate,
+    /// Somebody wants to know what the worker has.
+    Report(oneshot::Sender<Report>),
     /// The worker ends.
     Stop,
 }
@@ -127,6 +130,10 @@ async fn work(
             }
             Mail::Drain => worker.signal_all(Signal::Drain),
             Mail::Terminate => worker.signal_all(Signal::Terminate),
+            Mail::Report(reply) => {
+                // Who asked may have left.
+                reply.send(worker.report()).ok();
+            }
             Mail::Stop => return,
         }
     }
@@ -288,6 +295,12 @@ impl Worker {
             drop(lobby);
             self.plan.forget_exchange(&key);
         }
+    }
+
+    fn report(&self) -> Report {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| lobby.pool());
+        Report::make(&self.shared, pools, Instant::now())
     }
 
     fn signal_all(&self, signal: Signal) {

@@ -74,6 +74,8 @@ pub enum Fault {
     ClientIdle { database: String, limit: Duration },
     #[error("ambassador: shutting down; the session ends")]
     Shutdown,
+    #[error("terminating connection due to administrator command")]
+    Killed,
     #[error("ambassador: the system gives no randomness: {0}")]
     Randomness(#[source] io::Error),
     #[error("{0}")]
@@ -110,7 +112,7 @@ impl Fault {
         match self {
             Self::NoConnection { refusal, .. } => refusal_code(refusal),
             Self::BackendLost { loss, .. } => loss.sqlstate(),
-            Self::Shutdown => SqlState::ADMIN_SHUTDOWN,
+            Self::Shutdown | Self::Killed => SqlState::ADMIN_SHUTDOWN,
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } => *code,
@@ -155,6 +157,7 @@ impl Fault {
             Self::Aborted
             | Self::Protocol
             | Self::Cancelled
+            | Self::Killed
             | Self::Randomness(_)
             | Self::Startup(_)
             | Self::StartupOrder(_)

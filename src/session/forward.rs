@@ -115,7 +115,7 @@ impl Session {
         };
         self.ticket = None;
         match result {
-            Ok(lease) => self.lease = Some(lease),
+            Ok(lease) => self.hold(lease),
             Err(refusal) => self.denied = Some(refusal),
         }
         true

@@ -39,7 +39,7 @@ use std::{
 
 pub use cancel::{CancelKeys, Place};
 pub use fault::{End, Fault};
-pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal};
+pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who};
 pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
 pub use welcome::{Lobby, Wishes, welcome};
@@ -268,5 +268,13 @@ impl Session {
     #[inline]
     fn enter(&self, phase: Phase) {
         self.handle.enter(phase, self.shared.clock.now());
+        self.handle.set_prepared(self.names.len());
+    }
+
+    /// Takes a connection for what comes next.
+    #[inline]
+    fn hold(&mut self, lease: Lease) {
+        lease.lent_to(self.handle.id);
+        self.lease = Some(lease);
     }
 }

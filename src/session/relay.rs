@@ -369,6 +369,7 @@ impl Session {
     fn unpin(&mut self) {
         if matches!(self.flow.keep, Keep::Pinned(_)) {
             self.flow.keep = Keep::No;
+            self.handle.set_pinned(None, self.shared.clock.now());
         }
     }
 
@@ -597,6 +598,9 @@ impl Session {
             && self.flow.reports.get(name).is_none()
         {
             self.flow.reports.set(name, former);
+        }
+        if name == b"application_name" {
+            self.handle.rename(value);
         }
         std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
         Ok(Step::Pass)

@@ -121,7 +121,7 @@ impl Session {
             only_home,
         };
         match self.pool.acquire(wish) {
-            Acquired::Lease(lease) => self.lease = Some(lease),
+            Acquired::Lease(lease) => self.hold(lease),
             Acquired::Wait(ticket) => {
                 self.ticket = Some(ticket);
                 self.enter(Phase::Waiting);
@@ -175,6 +175,8 @@ impl Session {
         {
             lease.pin();
             self.flow.keep = Keep::Pinned(reason);
+            let now = self.shared.clock.now();
+            self.handle.set_pinned(Some(reason), now);
             let key = self.pool.key();
             events::pinned(&key.database, &key.user, reason.name());
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared,
+    CancelKeys, End, Fault, Flow, Identity, Keep, Place, PoolMode, Session, Settings, Shared, Who,
     adopt, converse::converse, ledger::Ledger, names::Names, pin, prepared::Scope,
 };
 use crate::backend;
@@ -41,6 +41,8 @@ pub struct Wishes {
     pub preface: Vec<u8>,
     /// What the client has sent behind its start-up.
     pub ahead: Vec<u8>,
+    /// The database's name and the user's as the client said them.
+    pub names: (Box<[u8]>, Box<[u8]>),
 }
 
 /// What clients with the same start-up settings are told.
@@ -145,7 +147,7 @@ impl Welcomes {
 pub async fn welcome(
     shared: &Rc<Shared>,
     lobby: &Lobby,
-    wishes: Wishes,
+    mut wishes: Wishes,
     client: Link,
 ) -> Result<Box<Session>, (Link, End)> {
     let Lobby { pool, settings, .. } = lobby;
@@ -153,7 +155,16 @@ pub async fn welcome(
         Ok(entrance) => entrance,
         Err(end) => return Err((client, end)),
     };
-    let handle = shared.sessions.enter(shared.clock.now(), settings);
+    let (database, user) = std::mem::take(&mut wishes.names);
+    let who = Who {
+        database,
+        user,
+        ends: client.ends(),
+        pool: Some(Rc::clone(pool)),
+        told: Rc::clone(&entrance.welcome.told),
+    };
+    let now = shared.clock.now();
+    let handle = shared.sessions.enter(now, settings, who);
     let place = Place {
         worker: shared.worker,
         session: handle.id,
@@ -179,7 +190,9 @@ pub async fn welcome(
     if settings.pool_mode == PoolMode::Session {
         flow.keep = Keep::Session;
     }
-    if entrance.own.is_some() {
+    if let Some(lease) = &entrance.own {
+        lease.lent_to(handle.id);
+        handle.set_pinned(Some(pin::Reason::Startup), now);
         flow.keep = Keep::Pinned(pin::Reason::Startup);
         flow.tainted = true;
     }
