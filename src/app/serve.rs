@@ -87,7 +87,12 @@ async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let grace = match signals.next().await {
+    let told = tokio::select! {
+        told = signals.next() => told,
+        // The console's SHUTDOWN is a SIGTERM.
+        () = door.asked_to_end() => Told::Terminate,
+    };
+    let grace = match told {
         Told::Terminate => shutdown.grace,
         Told::Interrupt => Duration::ZERO,
     };

@@ -71,6 +71,10 @@ pub fn config(
             shutdown: shutdown(&root.table("shutdown")),
             addresses: addresses.into_iter().map(|(listen, ..)| listen).collect(),
             databases,
+            admin: crate::admin::Settings {
+                console_users: admin.console_users.clone(),
+                ..Default::default()
+            },
         },
         log: log(&root.table("log")),
         admin,

@@ -28,7 +28,7 @@ use crate::telemetry::Clock;
 use shelf::Shelf;
 
 /// What connections of one pool have in common. Never start-up parameters: those are adopted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The configuration's name for the database, which settings follow.
     pub entry: String,

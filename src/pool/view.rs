@@ -39,6 +39,8 @@ pub struct ConnectionView {
     /// The session that has it; `None`: it is idle, or a login has it.
     pub holder: Option<u64>,
     pub idle: bool,
+    /// Since when it has been idle.
+    pub idle_since: Option<Instant>,
     pub pinned: bool,
     /// It is to be closed when it is given back.
     pub outdated: bool,
@@ -60,6 +62,7 @@ impl Pool {
             ConnectionView {
                 holder: badge.holder.get().filter(|_| idle.is_none()),
                 idle: idle.is_some(),
+                idle_since: idle.and_then(|one| one.idle_since),
                 pinned,
                 outdated: shelf.is_outdated(badge),
                 prepared,
@@ -88,6 +91,7 @@ impl ConnectionView {
             since: badge.since,
             holder: None,
             idle: false,
+            idle_since: None,
             pinned: false,
             outdated: false,
             prepared: 0,

@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Database,
+    Database, console,
     plan::{ClientSeat, Plan},
     worker::{Mail, Worker},
 };
@@ -58,6 +58,11 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
     };
     match entered {
         Ok(Visit::Stay(entry)) => finish_login(worker, link, entry).await,
+        Ok(Visit::Console(guest)) => {
+            // Boxed: the future of every login has room for it.
+            Box::pin(console::serve(worker, link, guest)).await;
+            None
+        }
         Ok(Visit::Cancel { pid, key }) => {
             cancel(worker.plan(), pid, &key).await;
             None
@@ -77,6 +82,7 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
 )]
 enum Visit {
     Stay(Entry),
+    Console(console::Guest),
     Cancel { pid: i32, key: Vec<u8> },
     Nothing,
 }
@@ -113,6 +119,11 @@ async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> R
         default.map_or_else(|| startup.user.clone(), String::into_bytes)
     });
     let name = String::from_utf8_lossy(&asked);
+    if console::is_meant(plan, &name) {
+        let name = name.into_owned();
+        let guest = console::enter(plan, link, startup, ahead, name)?;
+        return Ok(Visit::Console(guest));
+    }
     let Some(at) = find(plan, &name) else {
         let database = name.into_owned();
         return Err(Fault::NoSuchDatabase { database }.into());
@@ -162,10 +173,7 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
             startup.parameters.set(key.as_bytes(), value.as_bytes());
         }
     }
-    let mut preface = Vec::new();
-    if startup.minor > 0 || !startup.extensions.is_empty() {
-        put_negotiate_version(&mut preface, 0, &startup.extensions);
-    }
+    let preface = preface(&startup);
     let lobby = worker.lobby(database, &name, &startup.user, &user);
     let wishes = Wishes {
         names: (name.clone().into(), startup.user.clone().into()),
@@ -188,6 +196,15 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
             None
         }
     }
+}
+
+/// What is to be told before all else.
+pub(super) fn preface(startup: &Startup) -> Vec<u8> {
+    let mut preface = Vec::new();
+    if startup.minor > 0 || !startup.extensions.is_empty() {
+        put_negotiate_version(&mut preface, 0, &startup.extensions);
+    }
+    preface
 }
 
 fn refused(error: handshake::Error) -> End {

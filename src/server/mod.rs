@@ -3,6 +3,7 @@
 
 mod accept;
 mod client;
+mod console;
 mod plan;
 mod settings;
 mod worker;
@@ -56,6 +57,11 @@ impl Door {
     /// What every worker has at the moment.
     pub async fn reports(&self) -> Vec<Report> {
         self.0.reports().await
+    }
+
+    /// Waits until an operator asks for the end.
+    pub async fn asked_to_end(&self) {
+        self.0.asked_to_end.notified().await;
     }
 
     /// Sends every client away (57P01), whatever it is doing.
@@ -126,7 +132,12 @@ pub fn run_beside(settings: Settings) -> Result<Beside, StartError> {
         .name("worker-0".to_owned())
         .spawn(move || {
             // Told to stop, or its owner is gone: both are the end.
-            let until = async |_| stopped.await.unwrap_or_default();
+            let until = async |door: Door| {
+                tokio::select! {
+                    stopped = stopped => stopped.unwrap_or_default(),
+                    () = door.asked_to_end() => {}
+                }
+            };
             if let Err(error) = serve(settings, listeners, until) {
                 tracing::error!("{error}");
             }

@@ -9,12 +9,12 @@ use std::{
 };
 
 use tokio::sync::{
+    Notify,
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    oneshot,
 };
 
-use super::{Database, Settings, worker::Mail};
-use crate::admin::{House, Report};
+use super::{Database, Settings, console, worker::Mail};
+use crate::admin::{self, Pauses};
 use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
@@ -22,6 +22,11 @@ use crate::session::CancelKeys;
 /// What all workers share.
 pub struct Plan {
     pub settings: Settings,
+    /// As the console shows them.
+    pub databases: Vec<admin::Database>,
+    pub pauses: Mutex<Pauses>,
+    /// An operator wants the process to end.
+    pub asked_to_end: Notify,
     pub cancels: Arc<CancelKeys>,
     pub statements: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
@@ -42,6 +47,9 @@ impl Plan {
         let workers = settings.workers.max(1);
         let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
         let plan = Self {
+            databases: console::databases(&settings),
+            pauses: Mutex::default(),
+            asked_to_end: Notify::new(),
             settings,
             cancels: Arc::default(),
             statements: Arc::default(),
@@ -127,6 +135,10 @@ impl Plan {
         taken
     }
 
+    pub fn workers(&self) -> usize {
+        self.clients.len()
+    }
+
     pub fn hand_over(&self, stream: std::net::TcpStream, seat: ClientSeat) {
         self.mail.send(seat.worker, Mail::Client(stream, seat));
     }
@@ -147,22 +159,6 @@ impl Plan {
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
-    }
-}
-
-impl House for Plan {
-    async fn reports(&self) -> Vec<Report> {
-        let ask = |worker| {
-            let (reply, answer) = oneshot::channel();
-            self.tell(worker, Mail::Report(reply));
-            answer
-        };
-        let answers: Vec<_> = (0..self.clients.len()).map(ask).collect();
-        let mut reports = Vec::with_capacity(answers.len());
-        for answer in answers {
-            reports.extend(answer.await);
-        }
-        reports
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     Database, accept, client,
     plan::{ClientSeat, Plan},
 };
-use crate::admin::Report;
+use crate::admin::{House, Report};
 use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
@@ -49,6 +49,15 @@ pub enum Mail {
     Drain,
     /// Sessions are to leave now.
     Terminate,
+    /// Which databases are paused has changed.
+    Pauses,
+    /// Connections of this database (`None`: of all) from before the moment are to go.
+    Renew {
+        database: Option<String>,
+        moment: Instant,
+    },
+    /// An operator sends this session away.
+    Kill(SessionId),
     /// Somebody wants to know what the worker has.
     Report(oneshot::Sender<Report>),
     /// The worker ends.
@@ -130,6 +139,9 @@ async fn work(
             }
             Mail::Drain => worker.signal_all(Signal::Drain),
             Mail::Terminate => worker.signal_all(Signal::Terminate),
+            Mail::Pauses => worker.heed_pauses(),
+            Mail::Renew { database, moment } => worker.renew(database.as_deref(), moment),
+            Mail::Kill(session) => worker.shared.sessions.signal(session, Signal::Kill),
             Mail::Report(reply) => {
                 // Who asked may have left.
                 reply.send(worker.report()).ok();
@@ -265,6 +277,7 @@ impl Worker {
             self.index(),
             Rc::clone(&self.shared.clock),
         );
+        pool.set_paused(self.plan.pauses().cover(&pool.name()));
         let settings = self.session_settings(database);
         let lobby = Rc::new(Lobby::new(pool, settings));
         self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
@@ -295,6 +308,27 @@ impl Worker {
             drop(lobby);
             self.plan.forget_exchange(&key);
         }
+    }
+
+    fn heed_pauses(&self) {
+        let pauses = self.plan.pauses();
+        for pool in self.pools() {
+            pool.set_paused(pauses.cover(&pool.name()));
+        }
+    }
+
+    fn renew(&self, database: Option<&str>, moment: Instant) {
+        for pool in self.pools() {
+            if database.is_none_or(|database| database == pool.name()) {
+                pool.renew(moment);
+            }
+        }
+    }
+
+    fn pools(&self) -> Vec<Rc<Pool>> {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| Rc::clone(lobby.pool()));
+        pools.collect()
     }
 
     fn report(&self) -> Report {

@@ -74,6 +74,8 @@ pub enum Fault {
     ClientIdle { database: String, limit: Duration },
     #[error("ambassador: shutting down; the session ends")]
     Shutdown,
+    #[error("ambassador: user \"{user}\" may not open the console")]
+    NoConsole { user: String },
     #[error("terminating connection due to administrator command")]
     Killed,
     #[error("ambassador: the system gives no randomness: {0}")]
@@ -130,6 +132,7 @@ impl Fault {
             Self::NoSuchUser { .. } => SqlState::INVALID_PASSWORD,
             Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
             Self::Draining => SqlState::CANNOT_CONNECT_NOW,
+            Self::NoConsole { .. } => SqlState::INSUFFICIENT_PRIVILEGE,
         }
     }
 
@@ -146,6 +149,7 @@ impl Fault {
             Self::NoSuchDatabase { .. } => Some(
                 "Add [databases.NAME] to the configuration, or [databases.\"*\"] for every name.",
             ),
+            Self::NoConsole { .. } => Some("Add the user to console_users in [admin]."),
             Self::Setting { .. } => Some("The client asked for it when it logged in."),
             Self::QueryTimeout { .. } => Some("Raise query_timeout, or make the statement faster."),
             Self::IdleInTransaction { .. } => {

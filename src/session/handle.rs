@@ -20,6 +20,13 @@ pub type SessionId = u64;
 
 /// Dropped when a cancel is over; who sent it waits for that.
 pub type PendingCancel = oneshot::Sender<()>;
+/// Whose session it is: [`Sessions::of`] numbers them so.
+pub fn worker_of(id: SessionId) -> usize {
+    usize::try_from(id >> OF_ONE_WORKER).unwrap_or(usize::MAX)
+}
+
+/// Bits of a number that a worker's sessions differ in.
+const OF_ONE_WORKER: u32 = 48;
 
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +268,7 @@ impl Sessions {
     /// Of all workers no two give out the same number: connections move, and remember it.
     pub fn of(worker: usize) -> Self {
         let sessions = Self::default();
-        sessions.next.set((worker as SessionId) << 48);
+        sessions.next.set((worker as SessionId) << OF_ONE_WORKER);
         sessions
     }
 

@@ -39,7 +39,7 @@ use std::{
 
 pub use cancel::{CancelKeys, Place};
 pub use fault::{End, Fault};
-pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who};
+pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who, worker_of};
 pub use prepared::Registry;
 pub use settings::{PoolMode, Settings};
 pub use welcome::{Lobby, Wishes, welcome};
