@@ -13,6 +13,7 @@ mod passfile;
 mod resolve;
 mod schema;
 mod section;
+mod shown;
 mod tree;
 mod units;
 mod url;
@@ -86,8 +87,10 @@ impl Level {
 pub struct AdminSettings {
     /// `None`: no HTTP.
     pub address: Option<AdminAddress>,
-    /// Who may open the console.
+    /// Who may do everything on the console.
     pub console_users: Vec<String>,
+    /// Who may look there.
+    pub stats_users: Vec<String>,
 }
 
 /// Where the admin's HTTP listens.

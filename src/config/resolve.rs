@@ -14,6 +14,7 @@ use super::{
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
     section::Section,
+    shown,
     tree::{Node, Value},
     units, workers,
 };
@@ -38,6 +39,7 @@ pub fn config(
     world: &World<'_>,
     notes: &RefCell<Notes>,
 ) -> Config {
+    let written = root;
     let root = Section::root(root, notes);
     let listen = root.table("listen");
     let default = session::Settings::default();
@@ -73,7 +75,8 @@ pub fn config(
             databases,
             admin: crate::admin::Settings {
                 console_users: admin.console_users.clone(),
-                ..Default::default()
+                stats_users: admin.stats_users.clone(),
+                keys: shown::settings(written),
             },
         },
         log: log(&root.table("log")),
@@ -484,9 +487,14 @@ fn admin(section: &Section<'_>, listeners: &[Listener]) -> AdminSettings {
     if clash && address.is_some_and(|address| address.port != 0) {
         section.mistake(key, Wrong::AdminOnListener);
     }
-    let users = section.texts("console_users").unwrap_or_default();
     AdminSettings {
         address,
-        console_users: users.into_iter().map(|(name, _)| name).collect(),
+        console_users: names(section, "console_users"),
+        stats_users: names(section, "stats_users"),
     }
+}
+
+fn names(section: &Section<'_>, key: &str) -> Vec<String> {
+    let names = section.texts(key).unwrap_or_default();
+    names.into_iter().map(|(name, _)| name).collect()
 }

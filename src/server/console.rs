@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Database, client, plan::Plan, settings::Settings, worker::Mail, worker::Worker};
 use crate::admin::{self, Console, House, Pauses, Report, Rights, Visitor};
+use crate::auth::Method;
 use crate::net::Link;
 use crate::protocol::Parameters;
 use crate::protocol::backend::{
@@ -44,8 +45,10 @@ pub fn enter(
     name: String,
 ) -> Result<Guest, End> {
     let user = String::from_utf8_lossy(&startup.user);
-    // Every way in that there is so far is trust, which the configuration allows here alone.
-    let trusted = link.ends().peer.is_here();
+    // Where one database wants a proof, the console, which can stop them all, is not given away.
+    let mut databases = plan.settings.databases.iter();
+    let trusting = databases.all(|database| database.auth.method == Method::Trust);
+    let trusted = trusting && link.ends().peer.is_here();
     let Some(rights) = Rights::of(&plan.settings.admin, &user, trusted) else {
         let user = user.into_owned();
         return Err(Fault::NoConsole { user }.into());

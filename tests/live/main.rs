@@ -15,6 +15,7 @@ mod support;
 
 mod bench;
 mod cancelling;
+mod console;
 mod copying;
 mod differential;
 mod driver;
