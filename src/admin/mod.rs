@@ -1,4 +1,4 @@
-//! What do operators see, and what may they do? The console.
+//! What do operators see, and what may they do? The console, metrics and probes.
 //! Never touches a session or a pool: it asks the house, and reads what is answered.
 
 mod act;
@@ -6,6 +6,9 @@ mod command;
 mod console;
 mod fault;
 mod house;
+pub mod http;
+pub mod metrics;
+pub mod probe;
 mod report;
 mod show;
 mod table;

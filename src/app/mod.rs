@@ -1,5 +1,6 @@
 //! Wires the rooms together. The only place that knows them all.
 
+mod admin;
 pub mod cluster;
 pub mod demo;
 mod serve;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::admin::probe;
 use crate::config::{self, Cli, Command, Refusal, World};
 
 /// Runs the program that the command line asks for.
@@ -31,6 +33,16 @@ pub fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(refusal) => refuse(&refusal),
+        },
+        Command::Health(health) => match health.address(world.variable) {
+            Ok(address) => match probe::ready(address) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(unready) => {
+                    eprintln!("pg-ambassador: {unready}");
+                    ExitCode::FAILURE
+                }
+            },
+            Err(mistakes) => refuse(&Refusal::Mistakes(mistakes)),
         },
         Command::Demo(demo) => match demo.validate() {
             Ok(()) => {

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::demo::Wanted;
+use super::{admin::Admin, demo::Wanted};
 use crate::config::{self, Cli, Command, Config, LogFormat, LogSettings, World};
 use crate::server::{self, Beside, Door, Shutdown};
 
@@ -32,7 +32,9 @@ pub fn serve(config: Config) -> ExitCode {
     let shutdown = config.server.shutdown;
     let addresses = config.server.addresses.clone();
     let workers = config.server.workers;
+    let admin = Admin::new(&config);
     let until = async |door: Door| {
+        admin.open(&door);
         tracing::info!(?addresses, workers, "ready for clients");
         watch(&door, shutdown).await
     };
@@ -104,6 +106,7 @@ async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
 
 async fn drain(door: &Door, grace: Duration, limit: Duration) {
     let begun = Instant::now();
+    door.announce_end();
     tracing::info!(?grace, clients = door.clients(), "shutting down");
     empty_within(door, begun + grace).await;
     door.drain();

@@ -19,9 +19,13 @@ mod units;
 mod url;
 mod workers;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use core::fmt;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
-pub use cli::{Check, Cli, Command, Demo, Hidden, Run};
+pub use cli::{Check, Cli, Command, Demo, Health, Hidden, Run};
 pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
 pub use tree::Variable;
@@ -99,6 +103,15 @@ pub struct AdminAddress {
     /// `None`: on every address (`:9127`).
     pub ip: Option<IpAddr>,
     pub port: u16,
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            None => write!(f, ":{}", self.port),
+        }
+    }
 }
 
 /// `[databases.NAME.health]`: the login of our own connections.

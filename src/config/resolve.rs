@@ -26,7 +26,7 @@ use crate::session::{self, PoolMode};
 use crate::topology::{Address, Backend, Role};
 
 const LISTEN: &str = "127.0.0.1:5432";
-const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
+pub const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
 const MAX_CLIENTS: usize = 10_000;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(5);

@@ -48,6 +48,16 @@ impl Door {
         self.0.clients()
     }
 
+    /// The end is near: everything still works, but no new work should be sent here.
+    pub fn announce_end(&self) {
+        self.0.announce_end();
+    }
+
+    /// Whether the end has been announced.
+    pub fn is_leaving(&self) -> bool {
+        self.0.is_leaving()
+    }
+
     /// No new client is let in (57P03); sessions leave as soon as they are idle (57P01).
     pub fn drain(&self) {
         self.0.close();

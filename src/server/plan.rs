@@ -38,6 +38,8 @@ pub struct Plan {
     exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
     /// Connections to each backend, of all pools.
     seats: Mutex<HashMap<String, Arc<Seats>>>,
+    /// The end has been announced; everything still works.
+    leaving: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -59,6 +61,7 @@ impl Plan {
             mail: Arc::new(Mailboxes(boxes)),
             exchanges: Mutex::default(),
             seats: Mutex::default(),
+            leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         (plan, inboxes)
@@ -151,6 +154,14 @@ impl Plan {
         for worker in 0..self.clients.len() {
             self.mail.send(worker, mail());
         }
+    }
+
+    pub fn announce_end(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     pub fn close(&self) {

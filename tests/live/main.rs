@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod bench;
 mod cancelling;
 mod console;
@@ -32,6 +33,7 @@ mod outage;
 mod pool;
 mod protocol;
 mod psql;
+mod scrape;
 mod sizes;
 mod stage;
 mod startup;
