@@ -2,9 +2,11 @@
 //! Never touches a session or a pool: it asks the house, and reads what is answered.
 
 mod act;
+mod census;
 mod command;
 mod console;
 mod fault;
+mod history;
 mod house;
 pub mod http;
 pub mod metrics;
@@ -13,7 +15,9 @@ mod report;
 mod show;
 mod table;
 
+pub use census::{Census, Clients, PoolCensus};
 pub use console::{Console, Visitor};
+pub use history::{History, PoolHistory};
 pub use house::{Database, House, Pauses, Rights, Setting, Settings};
 pub use report::Report;
 

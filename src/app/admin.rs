@@ -72,7 +72,8 @@ impl Subject for Told {
     }
 
     async fn metrics(&self) -> String {
-        metrics::render(&self.process).await
+        let (history, census) = (self.door.history(), self.door.census().await);
+        metrics::render(&self.process, history, census).await
     }
 }
 

@@ -97,6 +97,40 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// In one word, for the counters.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dial(_) => "unreachable",
+            Self::Lost(_) => "lost",
+            Self::TimedOut(_) => "timeout",
+            Self::Rejected { .. } => "rejected",
+            Self::NoPassword
+            | Self::Cleartext
+            | Self::Unsupported(_)
+            | Self::NoMechanism
+            | Self::Scram(_)
+            | Self::Unproven => "authentication",
+            Self::Protocol => "protocol",
+        }
+    }
+
+    /// The code of the backend's own error.
+    pub fn code(&self) -> Option<SqlState> {
+        match self {
+            Self::Rejected { code, .. } => *code,
+            Self::Dial(_)
+            | Self::Lost(_)
+            | Self::TimedOut(_)
+            | Self::NoPassword
+            | Self::Cleartext
+            | Self::Unsupported(_)
+            | Self::NoMechanism
+            | Self::Scram(_)
+            | Self::Unproven
+            | Self::Protocol => None,
+        }
+    }
+
     /// Whether trying again soon may help, without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -70,6 +70,8 @@ pub(super) struct Waiter {
     /// Grows over all workers: the smaller, the longer it has waited.
     number: u64,
     pub since: Instant,
+    /// The same exactly; only some waits are measured.
+    began: Option<Instant>,
     deadline: Cell<Option<Instant>>,
     only: Cell<Option<ConnectionId>>,
     state: RefCell<State>,
@@ -103,7 +105,13 @@ impl Waiter {
         }
     }
 
-    fn settle(&self, state: State) {
+    fn settle(&self, pool: &Pool, state: State) {
+        let traffic = pool.traffic();
+        traffic.waits.add(1);
+        traffic.wait_time.add(self.since, pool.clock.now());
+        if let Some(began) = self.began {
+            traffic.wait_times.observe(began.elapsed());
+        }
         if let State::Waiting(waker) = self.state.replace(state) {
             waker.wake();
         }
@@ -169,6 +177,7 @@ impl Pool {
         let waiter = Rc::new(Waiter {
             number: self.exchange.next_number(),
             since,
+            began: self.clock.precise(),
             deadline: Cell::new((!limit.is_zero()).then(|| since + limit)),
             only: Cell::new(only),
             state: RefCell::new(State::Waiting(Waker::noop().clone())),
@@ -240,7 +249,7 @@ pub(super) fn deliver(
     let Some(waiter) = at.and_then(|at| shelf.waiters.remove(at)) else {
         return Some(connection);
     };
-    waiter.settle(State::Given(connection));
+    waiter.settle(pool, State::Given(connection));
     if !pool.exchange.is_alone() {
         let front = front(shelf);
         pool.exchange.publish(pool.worker, front, shelf.slack());
@@ -281,7 +290,7 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
             None => Refusal::Saturated { waited, size },
         };
         if waiter.is_waiting() {
-            waiter.settle(State::Refused(refusal));
+            waiter.settle(pool, State::Refused(refusal));
         }
     }
 }
@@ -336,9 +345,13 @@ async fn dial(pool: Rc<Pool>, seat: Seat) {
     let id = pool.exchange.next_connection();
     let parameters = Parameters::default();
     let (target, login) = (&pool.target, &pool.login);
+    let begun = Instant::now();
     let result = connect(target, login, &parameters, None, id, seat).await;
     match result {
-        Ok(connection) => opened(&pool, Box::new(connection)),
+        Ok(connection) => {
+            pool.traffic.connected(begun.elapsed());
+            opened(&pool, Box::new(connection));
+        }
         Err(error) => failed(&pool, error),
     }
 }
@@ -363,6 +376,7 @@ fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
 
 fn failed(pool: &Rc<Pool>, error: ConnectError) {
     let key = &pool.key;
+    pool.traffic.connects.add(error.word());
     events::connect_failed(&key.backend, &key.database, &key.user, &error);
     let error = Rc::new(error);
     let mut shelf = pool.shelf.borrow_mut();
@@ -379,7 +393,7 @@ fn failed(pool: &Rc<Pool>, error: ConnectError) {
     };
     drop(shelf);
     for waiter in refused.iter().filter(|waiter| waiter.is_waiting()) {
-        waiter.settle(State::Refused(Refusal::Rejected(Rc::clone(&error))));
+        waiter.settle(pool, State::Refused(Refusal::Rejected(Rc::clone(&error))));
     }
     shelf::publish(pool);
 }
@@ -403,9 +417,11 @@ impl Pool {
         };
         let id = self.exchange.next_connection();
         let (target, login) = (&self.target, &self.login);
+        let begun = Instant::now();
         let result = connect(target, login, parameters, switches, id, seat).await;
         let mut connection = result.map_err(|error| {
             let key = &self.key;
+            self.traffic.connects.add(error.word());
             events::connect_failed(&key.backend, &key.database, &key.user, &error);
             if error.is_passing() {
                 Refusal::Unreachable(Rc::new(error))
@@ -413,6 +429,7 @@ impl Pool {
                 Refusal::Rejected(Rc::new(error))
             }
         })?;
+        self.traffic.connected(begun.elapsed());
         connection.memory.wearing = std::sync::Arc::new(parameters.clone());
         let badge = Rc::clone(&connection.badge);
         self.shelf.borrow_mut().pinned.push(badge);

@@ -13,7 +13,9 @@ mod settings;
 mod shelf;
 mod view;
 
-use std::{borrow::Cow, cell::RefCell, rc::Rc, sync::Arc, task::Waker, time::Instant};
+use std::{
+    borrow::Cow, cell::RefCell, ops::AddAssign, rc::Rc, sync::Arc, task::Waker, time::Instant,
+};
 
 use tokio::sync::Notify;
 
@@ -24,7 +26,7 @@ pub use settings::Settings;
 pub use view::{ConnectionView, View};
 
 use crate::backend::{ConnectionId, Login, Target};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, counters::Traffic};
 use shelf::Shelf;
 
 /// What connections of one pool have in common. Never start-up parameters: those are adopted.
@@ -47,6 +49,7 @@ pub struct Pool {
     login: Rc<Login>,
     settings: Settings,
     exchange: Arc<Exchange>,
+    traffic: Arc<Traffic>,
     /// Which worker this is, from 0.
     worker: usize,
     clock: Rc<Clock>,
@@ -80,6 +83,7 @@ impl Pool {
             target,
             login,
             settings,
+            traffic: exchange.traffic(worker),
             exchange,
             worker,
             clock,
@@ -109,6 +113,12 @@ impl Pool {
 
     pub fn login(&self) -> &Rc<Login> {
         &self.login
+    }
+
+    /// The counters of what this worker does for the pool.
+    #[inline]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     pub fn settings(&self) -> &Settings {
@@ -192,4 +202,14 @@ pub struct Counts {
     pub dialling: usize,
     pub pinned: usize,
     pub waiting: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.open += more.open;
+        self.idle += more.idle;
+        self.dialling += more.dialling;
+        self.pinned += more.pinned;
+        self.waiting += more.waiting;
+    }
 }

@@ -1,6 +1,7 @@
 //! A client's life, from its first byte to its last.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
+use crate::protocol::SqlState;
 use crate::protocol::backend::{put_authentication_ok, put_negotiate_version};
 use crate::protocol::notice::Severity;
 use crate::protocol::startup::{Refused, Startup};
@@ -31,6 +33,9 @@ pub async fn serve(worker: Rc<Worker>, link: Link, mut seat: ClientSeat) {
         return;
     };
     let end = poll_fn(|cx| poll(&mut session, cx)).await;
+    if let (End::Fault(Fault::Panic), Some(book)) = (&end, worker.doorbook()) {
+        book.panics.add(1);
+    }
     let end = Box::pin(session.finish(end)).await;
     events::client_out(&end);
     drop(seat);
@@ -47,7 +52,8 @@ fn poll(session: &mut Session, cx: &mut Context<'_>) -> Poll<End> {
 /// `None`: the client did not come to stay, or was not let in and knows why.
 async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Box<Session>> {
     let limit = worker.plan().settings.login_timeout;
-    let entering = enter(worker, &mut link, seat);
+    let asked = Cell::new(None);
+    let entering = enter(worker, &mut link, seat, &asked);
     let entered = if limit.is_zero() {
         entering.await
     } else {
@@ -69,7 +75,7 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
         }
         Ok(Visit::Nothing) => None,
         Err(end) => {
-            refuse(link, end).await;
+            refuse(worker, asked.get(), link, end).await;
             None
         }
     }
@@ -96,7 +102,13 @@ struct Entry {
     user: crate::auth::User,
 }
 
-async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> Result<Visit, End> {
+/// Also tells which entry of the configuration was `asked` for, as soon as that is known.
+async fn enter(
+    worker: &Rc<Worker>,
+    link: &mut Link,
+    seat: &mut ClientSeat,
+    asked_for: &Cell<Option<usize>>,
+) -> Result<Visit, End> {
     let arrived = match negotiate(link).await {
         // As the server: a cancel has no answer, not even a wrong one.
         Err(handshake::Error::Refused(Refused::CancelLength)) => Arrival::Nothing,
@@ -128,6 +140,7 @@ async fn enter(worker: &Rc<Worker>, link: &mut Link, seat: &mut ClientSeat) -> R
         let database = name.into_owned();
         return Err(Fault::NoSuchDatabase { database }.into());
     };
+    asked_for.set(Some(at));
     let found = plan.settings.databases.get(at);
     let Some(entry) = found.and_then(|database| database.auth.find(&user)) else {
         return Err(Fault::NoSuchUser { user }.into());
@@ -167,7 +180,8 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
         name,
         user,
     } = entry;
-    let database = worker.plan().settings.databases.get(database)?;
+    let at = database;
+    let database = worker.plan().settings.databases.get(at)?;
     for (key, value) in &database.startup {
         if startup.parameters.get(key.as_bytes()).is_none() {
             startup.parameters.set(key.as_bytes(), value.as_bytes());
@@ -184,6 +198,7 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
     };
     match welcome(worker.shared(), &lobby, wishes, link).await {
         Ok(session) => {
+            lobby.pool().traffic().logins.add(1);
             events::client_in(&name, &startup.user);
             // Told to all while this one was still at the door.
             if worker.plan().is_closed() {
@@ -192,7 +207,7 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
             Some(session)
         }
         Err((link, end)) => {
-            refuse(link, end).await;
+            refuse(worker, Some(at), link, end).await;
             None
         }
     }
@@ -218,11 +233,14 @@ fn refused(error: handshake::Error) -> End {
 }
 
 /// Tells a client why it does not get in.
-async fn refuse(mut link: Link, end: End) {
+async fn refuse(worker: &Worker, database: Option<usize>, mut link: Link, end: End) {
     let End::Fault(fault) = &end else {
         return;
     };
     events::client_refused(fault);
+    if let Some(book) = worker.doorbook() {
+        book.refused(database, word(fault.sqlstate()));
+    }
     let mut reply = Vec::new();
     if fault.is_behind_admission() {
         put_authentication_ok(&mut reply);
@@ -233,6 +251,22 @@ async fn refuse(mut link: Link, end: End) {
         Poll::Ready(())
     })
     .await;
+}
+
+/// Why a client is refused, in one word for the counters.
+fn word(code: SqlState) -> &'static str {
+    if code == SqlState::PROTOCOL_VIOLATION {
+        return "protocol";
+    }
+    match code.class() {
+        b"28" => "denied",
+        b"3D" => "no_database",
+        b"53" => "no_room",
+        b"57" => "unavailable",
+        b"08" => "timeout",
+        b"0A" => "unsupported",
+        _ => "error",
+    }
 }
 
 /// No answer, whatever comes of it. Ends when the cancel can hit nothing any more that is sent

@@ -4,6 +4,7 @@
 mod accept;
 mod client;
 mod console;
+mod numbers;
 mod plan;
 mod settings;
 mod worker;
@@ -17,7 +18,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::admin::{House, Report};
+use crate::admin::{Census, History, House, Report};
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
 use worker::Mail;
@@ -62,6 +63,16 @@ impl Door {
     pub fn drain(&self) {
         self.0.close();
         self.0.tell_all(|| Mail::Drain);
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> History {
+        self.0.history()
+    }
+
+    /// How much every worker has at the moment.
+    pub async fn census(&self) -> Vec<Census> {
+        self.0.census().await
     }
 
     /// What every worker has at the moment.

@@ -18,6 +18,7 @@ use crate::admin::{self, Pauses};
 use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
+use crate::telemetry::counters::Doorbook;
 
 /// What all workers share.
 pub struct Plan {
@@ -41,6 +42,8 @@ pub struct Plan {
     /// The end has been announced; everything still works.
     leaving: AtomicBool,
     closed: AtomicBool,
+    /// Each worker's.
+    doorbooks: Box<[Doorbook]>,
 }
 
 impl Plan {
@@ -48,6 +51,8 @@ impl Plan {
     pub fn new(settings: Settings) -> (Self, Vec<UnboundedReceiver<Mail>>) {
         let workers = settings.workers.max(1);
         let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let doorbook = |_| Doorbook::new(settings.databases.len());
+        let doorbooks = (0..workers).map(doorbook).collect();
         let plan = Self {
             databases: console::databases(&settings),
             pauses: Mutex::default(),
@@ -63,6 +68,7 @@ impl Plan {
             seats: Mutex::default(),
             leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            doorbooks,
         };
         (plan, inboxes)
     }
@@ -154,6 +160,22 @@ impl Plan {
         for worker in 0..self.clients.len() {
             self.mail.send(worker, mail());
         }
+    }
+
+    /// The counters that this worker writes.
+    pub fn doorbook(&self, worker: usize) -> Option<&Doorbook> {
+        self.doorbooks.get(worker)
+    }
+
+    /// What the workers' pools share, by their keys.
+    pub fn exchanges(&self) -> HashMap<Key, Arc<Exchange>> {
+        let exchanges = self.exchanges.lock();
+        exchanges.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The counters of each worker.
+    pub fn doorbooks(&self) -> &[Doorbook] {
+        &self.doorbooks
     }
 
     pub fn announce_end(&self) {

@@ -21,13 +21,13 @@ use super::{
     Database, accept, client,
     plan::{ClientSeat, Plan},
 };
-use crate::admin::{House, Report};
+use crate::admin::{Census, House, Report};
 use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
 use crate::pool::{Key, Pool};
 use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, counters::Doorbook};
 
 /// How often what is due by the clock is looked after.
 const TICK: Duration = Duration::from_millis(100);
@@ -60,6 +60,8 @@ pub enum Mail {
     Kill(SessionId),
     /// Somebody wants to know what the worker has.
     Report(oneshot::Sender<Report>),
+    /// Somebody wants to know how much the worker has.
+    Census(oneshot::Sender<Census>),
     /// The worker ends.
     Stop,
 }
@@ -146,6 +148,9 @@ async fn work(
                 // Who asked may have left.
                 reply.send(worker.report()).ok();
             }
+            Mail::Census(reply) => {
+                reply.send(worker.census()).ok();
+            }
             Mail::Stop => return,
         }
     }
@@ -180,6 +185,11 @@ impl Worker {
 
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The counters of what is no pool's.
+    pub fn doorbook(&self) -> Option<&Doorbook> {
+        self.plan.doorbook(self.index())
     }
 
     pub fn shared(&self) -> &Rc<Shared> {
@@ -331,6 +341,12 @@ impl Worker {
         pools.collect()
     }
 
+    fn census(&self) -> Census {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| lobby.pool());
+        Census::take(&self.shared, pools)
+    }
+
     fn report(&self) -> Report {
         let lobbies = self.lobbies.borrow();
         let pools = lobbies.values().map(|lobby| lobby.pool());
@@ -343,7 +359,7 @@ impl Worker {
 }
 
 /// What names a database's entry.
-fn entry(database: &Database) -> &str {
+pub fn entry(database: &Database) -> &str {
     database.name.as_deref().unwrap_or("*")
 }
 

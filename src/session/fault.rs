@@ -253,7 +253,8 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
         | Refusal::Saturated { .. }
         | Refusal::BackendFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
         Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
-        Refusal::Rejected(_) => SqlState::INVALID_AUTHORIZATION,
+        // The client hears the backend's own words where there are any.
+        Refusal::Rejected(error) => error.code().unwrap_or(SqlState::INVALID_AUTHORIZATION),
     }
 }
 

@@ -207,6 +207,16 @@ impl Handle {
         self.prepared.set(statements);
     }
 
+    /// Where the session's requests go; `None`: nowhere, it talks with us.
+    pub fn pool(&self) -> Option<&Rc<Pool>> {
+        self.who.pool.as_ref()
+    }
+
+    /// Why the session keeps its connection.
+    pub fn pinned(&self) -> Option<&'static str> {
+        self.pinned.get().map(|(reason, _)| reason.name())
+    }
+
     /// Looks at the session; reads what is kept anyway.
     pub fn view(&self) -> View {
         let who = &self.who;

@@ -7,6 +7,7 @@
 mod adopt;
 mod cancel;
 mod converse;
+mod count;
 mod depart;
 mod extended;
 mod failed;
@@ -148,6 +149,8 @@ struct Flow {
     needed: usize,
     /// How often the client, closed, was looked after since it was last read from.
     looks: u8,
+    /// When it began, for the counters.
+    began: count::Began,
     /// The lease outlives the transaction.
     keep: Keep,
     /// The connection is not to be lent to anybody else.
@@ -243,6 +246,7 @@ impl Session {
         if self.flow.deaf || bytes.is_empty() {
             return Ok(());
         }
+        self.pool.traffic().to_client.add(bytes.len() as u64);
         let sent = self.client.send(cx, bytes);
         self.unless_leaving(sent)
     }

@@ -85,7 +85,10 @@ impl Session {
         };
         let read = match read {
             Ok(0) => Err("the backend closed the connection".to_owned()),
-            Ok(len) => Ok(len),
+            Ok(len) => {
+                self.pool.traffic().from_backend.add(len as u64);
+                Ok(len)
+            }
             Err(error) => Err(error.to_string()),
         };
         let len = match read {
@@ -301,6 +304,9 @@ impl Session {
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
         let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
+        if matches!(step, Step::Pass) {
+            self.request_ended();
+        }
         if std::mem::take(&mut self.flow.adopted) {
             self.tell_unreported(splice);
         }
@@ -323,10 +329,14 @@ impl Session {
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
             }
-            return match self.ledger.front() {
+            let step = match self.ledger.front() {
                 Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
                 Some(_) | None => self.by_front(),
             };
+            if matches!(step, Ok(Step::Pass)) {
+                self.pool.traffic().statements.add(1);
+            }
+            return step;
         }
         if seen.len() < header.len && header.len <= GATHER {
             return Ok(Step::Gather);
@@ -342,6 +352,7 @@ impl Session {
         let Role::Changes(change) = owed.role else {
             return self.by_front();
         };
+        self.pool.traffic().statements.add(1);
         if owed.reply == Reply::Query {
             self.ledger.owe_front(Reply::Query, owed.stake);
         }
@@ -409,6 +420,9 @@ impl Session {
             let skipped = self.ledger.fail();
             self.undo(skipped, Cause::Failure);
             return Ok(Step::Replaced);
+        }
+        if front.role.is_client() {
+            self.pool.traffic().statements.add(1);
         }
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.

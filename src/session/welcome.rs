@@ -192,6 +192,7 @@ pub async fn welcome(
     }
     if let Some(lease) = &entrance.own {
         lease.lent_to(handle.id);
+        pool.traffic().pins.add(pin::Reason::Startup.name());
         handle.set_pinned(Some(pin::Reason::Startup), now);
         flow.keep = Keep::Pinned(pin::Reason::Startup);
         flow.tainted = true;

@@ -3,6 +3,8 @@
 
 use core::fmt::Write;
 
+use crate::telemetry::counters::{BOUNDS, Times};
+
 /// In front of every name.
 const PREFIX: &str = "ambassador_";
 
@@ -49,6 +51,23 @@ impl Page {
         self.line("", labels, None, value);
     }
 
+    /// The whole of one histogram of the family.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact up to 2^53, for whole numbers"
+    )]
+    pub fn histogram(&mut self, labels: Labels<'_>, times: &Times) {
+        let mut count = 0;
+        let bounds = BOUNDS.iter().map(|&micros| seconds(micros).to_string());
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        for (bound, bucket) in bounds.zip(times.buckets) {
+            count += bucket;
+            self.line("_bucket", labels, Some(&bound), count as f64);
+        }
+        self.line("_sum", labels, None, seconds(times.sum));
+        self.line("_count", labels, None, count as f64);
+    }
+
     fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: f64) {
         let _ = write!(self.text, "{PREFIX}{}{suffix}", self.name);
         let bound = bound.map(|bound| ("le", bound));
@@ -71,6 +90,11 @@ impl Page {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "285 years are exact")]
+pub fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
 /// A label's value: backslash, quote and line feed are escaped, nothing else.
 fn escape(text: &mut String, value: &str) {
     for letter in value.chars() {
@@ -84,8 +108,36 @@ fn escape(text: &mut String, value: &str) {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "in a test a failed step is a failed test"
+)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_adds_its_buckets_up() {
+        let mut times = Times {
+            sum: 2_500_300,
+            ..Times::default()
+        };
+        times.buckets[0] = 3;
+        times.buckets[16] = 1;
+        let mut page = Page::default();
+        page.family("wait_seconds", Kind::Histogram, "How long.");
+        page.histogram(&[("database", "a")], &times);
+        let text = page.finish();
+        let name = "ambassador_wait_seconds";
+        for line in [
+            "_bucket{database=\"a\",le=\"0.0001\"} 3\n",
+            "_bucket{database=\"a\",le=\"10\"} 3\n",
+            "_bucket{database=\"a\",le=\"+Inf\"} 4\n",
+            "_sum{database=\"a\"} 2.5003\n",
+            "_count{database=\"a\"} 4\n",
+        ] {
+            assert!(text.contains(&format!("{name}{line}")), "{line} in {text}");
+        }
+    }
 
     #[test]
     fn a_family_is_introduced_and_its_labels_are_escaped() {
