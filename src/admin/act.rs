@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{House, command::Act, fault::Fault, report::Report};
+use super::{
+    House,
+    command::Act,
+    fault::Fault,
+    report::{Detail, Report},
+};
 use crate::session::End;
 
 /// How often PAUSE looks whether all is free.
@@ -62,7 +67,7 @@ pub async fn perform(
             Ok(())
         }
         Act::KillClient(id) => {
-            let reports = house.reports().await;
+            let reports = house.reports(Detail::Clients).await;
             let mut clients = reports.iter().flat_map(|report| &report.clients);
             if !clients.any(|client| client.id == *id) {
                 let id = id.to_string();
@@ -90,7 +95,9 @@ async fn pause(
         return Err(Fault::Paused { what }.into());
     }
     loop {
-        if house.pauses().contain(database) && !is_quiet(&house.reports().await, database) {
+        if house.pauses().contain(database)
+            && !is_quiet(&house.reports(Detail::Pools).await, database)
+        {
             let interruption = poll_fn(|cx| operator.poll_interruption(cx));
             if let Ok(interruption) = tokio::time::timeout(LOOK, interruption).await {
                 house.resume(database);

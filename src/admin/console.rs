@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     rc::Rc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -20,10 +21,13 @@ use crate::net::Link;
 use crate::protocol::backend::{self, Status, put_command_complete, put_ready};
 use crate::protocol::frame;
 use crate::protocol::frontend::{self, Format, Kind, Target};
+use crate::protocol::notice::Severity;
 use crate::session::{self, End, Handle, Phase, Signal};
 
 /// Bytes read at once.
 const CHUNK: usize = 4096;
+/// How long who leaves has to read the last of it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// No command is as long as this.
 const LONGEST: u64 = 1 << 20;
 
@@ -112,12 +116,10 @@ impl<'a, H: House> Console<'a, H> {
             }
         };
         if let End::Fault(fault) = &end {
-            self.out.clear();
-            fault.put(&mut self.out, crate::protocol::notice::Severity::Fatal);
-            // A client that does not read its own end is not waited for.
-            let limit = std::time::Duration::from_secs(1);
-            tokio::time::timeout(limit, self.flush()).await.ok();
+            fault.put(&mut self.out, Severity::Fatal);
         }
+        // A client that does not read its own end is not waited for.
+        tokio::time::timeout(LAST_WORDS, self.flush()).await.ok();
         end
     }
 
@@ -315,15 +317,15 @@ impl<'a, H: House> Console<'a, H> {
         {
             return Err(Fault::Aborted.into());
         }
-        self.visitor.handle.enter(Phase::Active, now());
+        self.visitor.handle.enter(Phase::Active, Instant::now());
         let result = self.run_command(command).await;
-        self.visitor.handle.enter(Phase::Idle, now());
+        self.visitor.handle.enter(Phase::Idle, Instant::now());
         result
     }
 
     async fn run_command(&mut self, command: &Command) -> Result<Vec<Row>, Trouble> {
         match command {
-            Command::Show(topic) => Ok(topic.rows(&Facts::of(self.house).await)),
+            Command::Show(topic) => Ok(topic.rows(&Facts::of(self.house, *topic).await)),
             Command::Number(number) => Ok(vec![vec![Cell::Number(*number)]]),
             Command::Quiet(tag) => {
                 if matches!(*tag, "DISCARD ALL" | "DEALLOCATE ALL") {
@@ -479,6 +481,5 @@ fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
-}
+#[cfg(test)]
+mod tests;

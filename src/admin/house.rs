@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use super::Report;
+use super::{Detail, History, Report};
 use crate::session::SessionId;
 
 /// The running ambassador, as operators may look at it and move it.
 pub trait House {
     /// Asks every worker what it has, and waits for all. A worker that is gone is left out.
-    fn reports(&self) -> impl Future<Output = Vec<Report>>;
+    fn reports(&self, detail: Detail) -> impl Future<Output = Vec<Report>>;
+
+    /// What all workers have done since the start.
+    fn history(&self) -> History;
+
+    /// The same of a minute or two ago (of the start, where that is not so long ago), and how
+    /// long ago that was.
+    fn earlier(&self) -> (History, Duration);
 
     fn settings(&self) -> &Settings;
 

@@ -19,7 +19,7 @@ pub use census::{Census, Clients, PoolCensus};
 pub use console::{Console, Visitor};
 pub use history::{History, PoolHistory};
 pub use house::{Database, House, Pauses, Rights, Setting, Settings};
-pub use report::Report;
+pub use report::{Detail, Report};
 
 /// The databases that are the console, unless one of that name is configured.
 pub const DATABASES: [&str; 2] = ["ambassador", "pgbouncer"];

@@ -2,8 +2,17 @@
 
 use std::{rc::Rc, time::Instant};
 
+use super::Census;
 use crate::pool::{self, Pool};
 use crate::session::{self, Shared};
+
+/// How much is to be told. Naming ten thousand clients takes a worker some milliseconds, in which
+/// it serves none of them; exporters ask for pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Pools,
+    Clients,
+}
 
 /// What one worker has: plain data, made on the worker's own thread when somebody asks
 /// ([`House::reports`](super::House::reports)). Nothing is kept for it: it reads what sessions and
@@ -16,7 +25,11 @@ pub struct Report {
     pub now: Instant,
     /// The worker's part of each pool: a key that several workers have comes several times.
     pub pools: Vec<pool::View>,
-    /// The clients that are logged in, the console's too.
+    /// Their clients, counted.
+    pub census: Census,
+    /// All that are logged in, the console's too.
+    pub sessions: usize,
+    /// Each of them, if that was asked for.
     pub clients: Vec<session::View>,
 }
 
@@ -26,13 +39,24 @@ impl Report {
         shared: &Shared,
         pools: impl Iterator<Item = &'a Rc<Pool>>,
         now: Instant,
+        detail: Detail,
     ) -> Self {
-        let mut clients = Vec::with_capacity(shared.sessions.len());
-        shared.sessions.each(|handle| clients.push(handle.view()));
+        let pools: Vec<_> = pools.collect();
+        let sessions = shared.sessions.len();
+        let mut clients = Vec::new();
+        match detail {
+            Detail::Pools => {}
+            Detail::Clients => {
+                clients.reserve(sessions);
+                shared.sessions.each(|handle| clients.push(handle.view()));
+            }
+        }
         Self {
             worker: shared.worker,
             now,
-            pools: pools.map(|pool| pool.view(now)).collect(),
+            census: Census::take(shared, pools.iter().copied()),
+            sessions,
+            pools: pools.into_iter().map(|pool| pool.view(now)).collect(),
             clients,
         }
     }

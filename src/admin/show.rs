@@ -5,12 +5,13 @@ mod databases;
 mod house;
 mod pools;
 mod sockets;
+mod stats;
 mod time;
 
 use super::{
     House,
     house::Pauses,
-    report::Report,
+    report::{Detail, Report},
     table::{Column, Row, number, text},
 };
 
@@ -22,6 +23,9 @@ pub enum Topic {
     Servers,
     Databases,
     Users,
+    Stats,
+    StatsTotals,
+    StatsAverages,
     Lists,
     Config,
     State,
@@ -37,6 +41,9 @@ const TOPICS: &[(&str, Topic)] = &[
     ("servers", Topic::Servers),
     ("databases", Topic::Databases),
     ("users", Topic::Users),
+    ("stats", Topic::Stats),
+    ("stats_totals", Topic::StatsTotals),
+    ("stats_averages", Topic::StatsAverages),
     ("lists", Topic::Lists),
     ("config", Topic::Config),
     ("state", Topic::State),
@@ -59,6 +66,9 @@ impl Topic {
             Self::Clients | Self::Servers => sockets::COLUMNS,
             Self::Databases => databases::COLUMNS,
             Self::Users => databases::USERS,
+            Self::Stats => stats::COLUMNS,
+            Self::StatsTotals => stats::TOTALS,
+            Self::StatsAverages => stats::AVERAGES,
             Self::Lists => LISTS,
             Self::Config => CONFIG,
             Self::State => STATE,
@@ -66,6 +76,23 @@ impl Topic {
             Self::Help => HELP,
             Self::Pins => sockets::PINS,
             Self::Backends => backends::COLUMNS,
+        }
+    }
+
+    fn detail(self) -> Detail {
+        match self {
+            Self::Clients | Self::Servers | Self::Pins | Self::Users => Detail::Clients,
+            Self::Pools
+            | Self::Databases
+            | Self::Stats
+            | Self::StatsTotals
+            | Self::StatsAverages
+            | Self::Lists
+            | Self::Config
+            | Self::State
+            | Self::Version
+            | Self::Help
+            | Self::Backends => Detail::Pools,
         }
     }
 
@@ -77,6 +104,9 @@ impl Topic {
             Self::Servers => sockets::servers(facts),
             Self::Databases => databases::rows(facts),
             Self::Users => databases::users(facts),
+            Self::Stats => stats::both(facts),
+            Self::StatsTotals => stats::totals(facts),
+            Self::StatsAverages => stats::averages(facts),
             Self::Lists => house::lists(facts),
             Self::Config => house::config(facts),
             Self::State => house::state(facts),
@@ -108,10 +138,10 @@ pub struct Facts<'a, H> {
 }
 
 impl<'a, H: House> Facts<'a, H> {
-    pub async fn of(house: &'a H) -> Self {
+    pub async fn of(house: &'a H, topic: Topic) -> Self {
         Self {
             house,
-            reports: house.reports().await,
+            reports: house.reports(topic.detail()).await,
             pauses: house.pauses(),
         }
     }

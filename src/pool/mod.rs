@@ -42,6 +42,16 @@ pub struct Key {
     pub user: Vec<u8>,
 }
 
+impl Key {
+    /// What operators call the database: its entry's name, or the one that passed through `"*"`.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.entry.as_str() {
+            "*" => String::from_utf8_lossy(&self.database),
+            entry => entry.into(),
+        }
+    }
+}
+
 /// The connections of one key on one worker.
 pub struct Pool {
     key: Key,
@@ -95,12 +105,9 @@ impl Pool {
         pool
     }
 
-    /// What operators call the database: its entry's name, or the one that passed through `"*"`.
+    /// What operators call the database.
     pub fn name(&self) -> Cow<'_, str> {
-        match self.key.entry.as_str() {
-            "*" => String::from_utf8_lossy(&self.key.database),
-            entry => entry.into(),
-        }
+        self.key.name()
     }
 
     pub fn key(&self) -> &Key {

@@ -3,13 +3,13 @@
 use std::{
     rc::Rc,
     sync::{Arc, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
 use super::{Database, client, plan::Plan, settings::Settings, worker::Mail, worker::Worker};
-use crate::admin::{self, Console, House, Pauses, Report, Rights, Visitor};
+use crate::admin::{self, Console, Detail, History, House, Pauses, Report, Rights, Visitor};
 use crate::auth::Method;
 use crate::net::Link;
 use crate::protocol::Parameters;
@@ -156,10 +156,10 @@ fn told(startup: &Startup) -> Parameters {
 }
 
 impl House for Plan {
-    async fn reports(&self) -> Vec<Report> {
+    async fn reports(&self, detail: Detail) -> Vec<Report> {
         let ask = |worker| {
             let (reply, answer) = oneshot::channel();
-            self.tell(worker, Mail::Report(reply));
+            self.tell(worker, Mail::Report(detail, reply));
             answer
         };
         let answers: Vec<_> = (0..self.workers()).map(ask).collect();
@@ -168,6 +168,15 @@ impl House for Plan {
             reports.extend(answer.await);
         }
         reports
+    }
+
+    fn history(&self) -> History {
+        Plan::history(self)
+    }
+
+    fn earlier(&self) -> (History, Duration) {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.earlier(Instant::now())
     }
 
     fn settings(&self) -> &admin::Settings {

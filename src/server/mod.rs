@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::admin::{Census, History, House, Report};
+use crate::admin::{Census, History};
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
 use worker::Mail;
@@ -73,11 +73,6 @@ impl Door {
     /// How much every worker has at the moment.
     pub async fn census(&self) -> Vec<Census> {
         self.0.census().await
-    }
-
-    /// What every worker has at the moment.
-    pub async fn reports(&self) -> Vec<Report> {
-        self.0.reports().await
     }
 
     /// Waits until an operator asks for the end.

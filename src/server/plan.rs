@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use tokio::sync::{
@@ -13,7 +14,7 @@ use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 
-use super::{Database, Settings, console, worker::Mail};
+use super::{Database, Settings, console, numbers::Marks, worker::Mail};
 use crate::admin::{self, Pauses};
 use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
@@ -26,6 +27,8 @@ pub struct Plan {
     /// As the console shows them.
     pub databases: Vec<admin::Database>,
     pub pauses: Mutex<Pauses>,
+    /// What had been done when.
+    pub marks: Mutex<Marks>,
     /// An operator wants the process to end.
     pub asked_to_end: Notify,
     pub cancels: Arc<CancelKeys>,
@@ -56,6 +59,7 @@ impl Plan {
         let plan = Self {
             databases: console::databases(&settings),
             pauses: Mutex::default(),
+            marks: Mutex::new(Marks::new(Instant::now())),
             asked_to_end: Notify::new(),
             settings,
             cancels: Arc::default(),

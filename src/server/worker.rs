@@ -19,9 +19,10 @@ use tokio::{
 
 use super::{
     Database, accept, client,
+    numbers::APART,
     plan::{ClientSeat, Plan},
 };
-use crate::admin::{Census, House, Report};
+use crate::admin::{Census, Detail, House, Report};
 use crate::auth::User;
 use crate::backend::{Login, Parcel, Target};
 use crate::net::{Link, Stream};
@@ -59,7 +60,7 @@ pub enum Mail {
     /// An operator sends this session away.
     Kill(SessionId),
     /// Somebody wants to know what the worker has.
-    Report(oneshot::Sender<Report>),
+    Report(Detail, oneshot::Sender<Report>),
     /// Somebody wants to know how much the worker has.
     Census(oneshot::Sender<Census>),
     /// The worker ends.
@@ -144,9 +145,9 @@ async fn work(
             Mail::Pauses => worker.heed_pauses(),
             Mail::Renew { database, moment } => worker.renew(database.as_deref(), moment),
             Mail::Kill(session) => worker.shared.sessions.signal(session, Signal::Kill),
-            Mail::Report(reply) => {
+            Mail::Report(detail, reply) => {
                 // Who asked may have left.
-                reply.send(worker.report()).ok();
+                reply.send(worker.report(detail)).ok();
             }
             Mail::Census(reply) => {
                 reply.send(worker.census()).ok();
@@ -347,10 +348,10 @@ impl Worker {
         Census::take(&self.shared, pools)
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, detail: Detail) -> Report {
         let lobbies = self.lobbies.borrow();
         let pools = lobbies.values().map(|lobby| lobby.pool());
-        Report::make(&self.shared, pools, Instant::now())
+        Report::make(&self.shared, pools, Instant::now(), detail)
     }
 
     fn signal_all(&self, signal: Signal) {
@@ -369,12 +370,17 @@ async fn tick(worker: Rc<Worker>) {
         .sessions
         .values()
         .any(|settings| settings.has_limits());
+    let mut marked = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let now = Instant::now();
         worker.shared.clock.set(now);
+        if worker.index() == 0 && now.saturating_duration_since(marked) >= APART {
+            marked = now;
+            worker.plan.mark(now);
+        }
         worker.shared.sessions.look();
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
         for lobby in lobbies {

@@ -278,6 +278,7 @@ impl Session {
     /// Takes a connection for what comes next.
     #[inline]
     fn hold(&mut self, lease: Lease) {
+        self.pool.traffic().assignments.add(1);
         lease.lent_to(self.handle.id);
         self.lease = Some(lease);
     }

@@ -175,7 +175,7 @@ impl Session {
             Kind::ReadyForQuery => self.ready(header, seen, splice),
             Kind::CommandComplete => self.complete(header, seen, splice),
             Kind::ParseComplete => self.parsed(),
-            Kind::BindComplete => self.done(Reply::Bind),
+            Kind::BindComplete => self.bound(),
             Kind::CloseComplete => self.done(Reply::Close),
             Kind::RowDescription | Kind::NoData => self.returns(header, seen),
             Kind::EmptyQueryResponse | Kind::PortalSuspended => match self.ledger.front() {
@@ -286,7 +286,22 @@ impl Session {
         {
             note.name.statement.proven.store(true, Ordering::Relaxed);
         }
-        self.done(Reply::Parse)
+        let step = self.done(Reply::Parse)?;
+        let traffic = self.pool.traffic();
+        traffic.server_parses.add(1);
+        if matches!(step, Step::Pass) {
+            traffic.client_parses.add(1);
+        }
+        Ok(step)
+    }
+
+    #[inline]
+    fn bound(&mut self) -> Result<Step, Break> {
+        let step = self.done(Reply::Bind)?;
+        if matches!(step, Step::Pass) {
+            self.pool.traffic().binds.add(1);
+        }
+        Ok(step)
     }
 
     fn ready(

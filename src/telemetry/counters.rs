@@ -119,6 +119,13 @@ pub struct Traffic {
     pub requests: Count,
     /// That a client asked for, of whatever kind, one by one.
     pub statements: Count,
+    /// Connections lent to sessions.
+    pub assignments: Count,
+    /// Statements that clients have prepared.
+    pub client_parses: Count,
+    /// Statements that have been prepared upstream, for clients or on our own account.
+    pub server_parses: Count,
+    pub binds: Count,
     pub from_client: Count,
     pub to_client: Count,
     pub from_backend: Count,
@@ -158,6 +165,10 @@ impl Traffic {
             (&mut totals.transactions, &self.transactions),
             (&mut totals.requests, &self.requests),
             (&mut totals.statements, &self.statements),
+            (&mut totals.assignments, &self.assignments),
+            (&mut totals.client_parses, &self.client_parses),
+            (&mut totals.server_parses, &self.server_parses),
+            (&mut totals.binds, &self.binds),
             (&mut totals.from_client, &self.from_client),
             (&mut totals.to_client, &self.to_client),
             (&mut totals.from_backend, &self.from_backend),
@@ -232,6 +243,10 @@ pub struct Totals {
     pub transactions: u64,
     pub requests: u64,
     pub statements: u64,
+    pub assignments: u64,
+    pub client_parses: u64,
+    pub server_parses: u64,
+    pub binds: u64,
     pub from_client: u64,
     pub to_client: u64,
     pub from_backend: u64,

@@ -94,6 +94,18 @@ const PGBOUNCER: &[(&str, &str)] = &[
         "users",
         "name pool_size reserve_pool_size pool_mode max_user_connections current_connections max_user_client_connections current_client_connections",
     ),
+    (
+        "stats",
+        "database total_server_assignment_count total_xact_count total_query_count total_received total_sent total_xact_time total_query_time total_wait_time total_client_parse_count total_server_parse_count total_bind_count avg_server_assignment_count avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time avg_client_parse_count avg_server_parse_count avg_bind_count",
+    ),
+    (
+        "stats_totals",
+        "database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time client_parse_count server_parse_count bind_count",
+    ),
+    (
+        "stats_averages",
+        "database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time avg_client_parse_count avg_server_parse_count avg_bind_count",
+    ),
     ("config", "key value default changeable"),
     ("lists", "list items"),
     ("state", "key value"),
@@ -205,6 +217,52 @@ fn all_workers_are_seen_as_one() {
     let pools = Shown::of(stage.port(), "pools");
     let told = pools.of_database(&stage.database, &["cl_active", "sv_active", "pool_size"]);
     assert_eq!(told, ["4", "4", "4"]);
+}
+
+#[test]
+fn what_has_been_done_is_added_up() {
+    let stage = Stage::new(&["--workers", "2", "--pool-size", "2"]);
+    let (mut one, mut other) = (stage.client(), stage.client());
+    one.run("select 1");
+    one.run("begin; select pg_sleep(0.3)");
+    one.run("commit");
+    one.ask(&[parse("s", "select 2"), sync()]);
+    other.ask(&[bind("", "s", &[]), sync()]);
+    for wire in [&mut one, &mut other] {
+        wire.ask(&[
+            parse("t", "select 3"),
+            bind("", "t", &[]),
+            execute("", 0),
+            sync(),
+        ]);
+    }
+    let totals = Shown::of(stage.port(), "stats_totals");
+    let columns = [
+        "xact_count",
+        "query_count",
+        "client_parse_count",
+        "bind_count",
+        "client_login_count",
+    ];
+    let told = totals.of_database(&stage.database, &columns);
+    // A Bind of a name that there is not is a transaction, and no Bind.
+    assert_eq!(told, ["6", "7", "3", "2", "2"]);
+    let number = |shown: &Shown, column| {
+        let told = shown.of_database(&stage.database, &[column]);
+        told[0].parse::<u64>().unwrap()
+    };
+    // By a clock that ticks ten times a second.
+    let slept = 200_000..2_000_000;
+    assert!(slept.contains(&number(&totals, "xact_time")));
+    assert!(slept.contains(&number(&totals, "query_time")));
+    assert!(number(&totals, "bytes_received") > 100);
+    assert!(number(&totals, "bytes_sent") > 200);
+    assert!((2..=6).contains(&number(&totals, "server_assignment_count")));
+    let averages = Shown::of(stage.port(), "stats_averages");
+    assert!((30_000..400_000).contains(&number(&averages, "xact_time")));
+    let both = Shown::of(stage.port(), "stats");
+    assert_eq!(number(&both, "total_xact_count"), 6);
+    assert_eq!(number(&both, "total_client_login_count"), 2);
 }
 
 #[test]

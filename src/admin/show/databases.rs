@@ -10,6 +10,7 @@ use super::{
     },
     Facts,
 };
+use crate::pool::Key;
 
 pub const COLUMNS: &[Column] = &[
     text("name"),
@@ -61,18 +62,15 @@ pub fn rows(facts: &Facts<'_, impl House>) -> Vec<Row> {
 }
 
 fn row(facts: &Facts<'_, impl House>, database: &Database, name: &str) -> Row {
-    let pools = facts.reports.iter().flat_map(|report| &report.pools);
-    let pools = pools.filter(|pool| pool.key.entry == database.name && pool.name == name);
-    let (mut servers, mut keys) = (0, BTreeSet::new());
-    for pool in pools {
-        servers += pool.counts.open + pool.counts.pinned;
-        keys.insert(&pool.key);
+    let ours = |key: &Key| key.entry == database.name && key.name() == name;
+    let (mut servers, mut clients) = (0, 0);
+    for report in &facts.reports {
+        for counted in report.census.pools.iter().filter(|pool| ours(&pool.key)) {
+            servers += counted.connections.open + counted.connections.pinned;
+            let of_pool = counted.clients;
+            clients += of_pool.active + of_pool.waiting + of_pool.idle;
+        }
     }
-    let clients = facts.reports.iter().flat_map(|report| &report.clients);
-    let clients = clients.filter(|client| {
-        let key = client.pool.as_ref();
-        key.is_some_and(|key| keys.contains(key))
-    });
     let dbname = database.dbname.clone().unwrap_or_else(|| name.to_owned());
     vec![
         name.to_owned().into(),
@@ -89,7 +87,7 @@ fn row(facts: &Facts<'_, impl House>, database: &Database, name: &str) -> Row {
         database.max_backend_connections.into(),
         servers.into(),
         0_usize.into(),
-        clients.count().into(),
+        clients.into(),
         facts.pauses.cover(name).into(),
         false.into(),
     ]
@@ -97,17 +95,25 @@ fn row(facts: &Facts<'_, impl House>, database: &Database, name: &str) -> Row {
 
 /// A row for each user of the configuration, and each that is here.
 pub fn users(facts: &Facts<'_, impl House>) -> Vec<Row> {
+    let mut names = user_names(facts);
+    for report in &facts.reports {
+        names.extend(report.clients.iter().map(|client| client.user.clone()));
+    }
+    names.into_iter().map(|name| user(facts, name)).collect()
+}
+
+/// The users of the configuration, and those that there are pools for.
+pub fn user_names(facts: &Facts<'_, impl House>) -> BTreeSet<String> {
     let configured = facts.house.databases().iter();
     let mut names: BTreeSet<String> = configured
         .flat_map(|database| database.users.iter().chain(&database.force_user))
         .cloned()
         .collect();
     for report in &facts.reports {
-        names.extend(report.clients.iter().map(|client| client.user.clone()));
         let upstream = report.pools.iter().map(|pool| &pool.key.user);
         names.extend(upstream.map(|user| String::from_utf8_lossy(user).into_owned()));
     }
-    names.into_iter().map(|name| user(facts, name)).collect()
+    names
 }
 
 fn user(facts: &Facts<'_, impl House>, name: String) -> Row {

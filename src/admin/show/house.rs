@@ -13,11 +13,10 @@ pub fn lists(facts: &Facts<'_, impl House>) -> Vec<Row> {
     let servers: usize = views
         .map(|pool| pool.counts.open + pool.counts.pinned)
         .sum();
-    let logged_in = facts.reports.iter().map(|report| report.clients.len());
-    let logged_in: usize = logged_in.sum();
+    let logged_in: usize = facts.reports.iter().map(|report| report.sessions).sum();
     let items: [(&'static str, usize); 14] = [
         ("databases", databases::rows(facts).len()),
-        ("users", databases::users(facts).len()),
+        ("users", databases::user_names(facts).len()),
         ("peers", 0),
         ("pools", pools.len()),
         ("peer_pools", 0),
@@ -59,7 +58,7 @@ pub fn state(facts: &Facts<'_, impl House>) -> Vec<Row> {
 }
 
 pub fn help() -> Vec<Row> {
-    let lines: [(&'static str, &'static str); 20] = [
+    let lines: [(&'static str, &'static str); 21] = [
         ("SHOW POOLS", "clients and connections of each pool"),
         ("SHOW CLIENTS", "who is connected, and what they do"),
         (
@@ -69,6 +68,10 @@ pub fn help() -> Vec<Row> {
         (
             "SHOW DATABASES",
             "the databases, and whether they are paused",
+        ),
+        (
+            "SHOW STATS, STATS_TOTALS, STATS_AVERAGES",
+            "what has been done for each database, in all and lately",
         ),
         (
             "SHOW USERS",

@@ -10,7 +10,6 @@ use super::{
     Facts,
 };
 use crate::pool::Key;
-use crate::session::Phase;
 
 pub const COLUMNS: &[Column] = &[
     text("database"),
@@ -65,17 +64,17 @@ pub fn rows(facts: &Facts<'_, impl House>) -> Vec<Row> {
         pool.size += view.share;
         pool.longest = pool.longest.max(view.longest_wait);
     }
-    let mut console = 0_usize;
-    for client in facts.reports.iter().flat_map(|report| &report.clients) {
-        match &client.pool {
-            Some(key) if client.phase != Phase::Waiting => {
-                if let Some(pool) = pools.get_mut(key) {
-                    pool.active += 1;
-                }
+    let mut console = 0;
+    for report in &facts.reports {
+        let mut of_pools = 0;
+        for counted in &report.census.pools {
+            let clients = counted.clients;
+            of_pools += clients.active + clients.waiting + clients.idle;
+            if let Some(pool) = pools.get_mut(&counted.key) {
+                pool.active += clients.active + clients.idle;
             }
-            Some(_) => {}
-            None => console += 1,
         }
+        console += report.sessions.saturating_sub(of_pools);
     }
     let rows = pools.iter().map(|(key, pool)| row(facts, key, pool));
     rows.chain([of_the_console(console)]).collect()
