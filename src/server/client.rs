@@ -82,10 +82,6 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
 }
 
 /// What somebody comes for.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a login, in a future that is large already"
-)]
 enum Visit {
     Stay(Entry),
     Console(console::Guest),
@@ -120,7 +116,9 @@ async fn enter(
         Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
-    admit(plan, seat)?;
+    if plan.is_closed() {
+        return Err(Fault::Draining.into());
+    }
     if startup.replication {
         return Err(Fault::Replication.into());
     }
@@ -131,11 +129,13 @@ async fn enter(
         default.map_or_else(|| startup.user.clone(), String::into_bytes)
     });
     let name = String::from_utf8_lossy(&asked);
+    // Whom the house is too full for may still see why.
     if console::is_meant(plan, &name) {
         let name = name.into_owned();
         let guest = console::enter(plan, link, startup, ahead, name)?;
         return Ok(Visit::Console(guest));
     }
+    admit(plan, seat)?;
     let Some(at) = find(plan, &name) else {
         let database = name.into_owned();
         return Err(Fault::NoSuchDatabase { database }.into());
@@ -161,9 +161,6 @@ fn find(plan: &Plan, name: &str) -> Option<usize> {
 }
 
 fn admit(plan: &Plan, seat: &mut ClientSeat) -> Result<(), Fault> {
-    if plan.is_closed() {
-        return Err(Fault::Draining);
-    }
     let limit = plan.settings.max_clients;
     if plan.admit(seat) {
         Ok(())

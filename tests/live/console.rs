@@ -591,6 +591,16 @@ fn a_shutdown_is_a_sigterm() {
 }
 
 #[test]
+fn an_operator_gets_in_when_the_house_is_full() {
+    let stage = Stage::new(&["--set", "listen.max_clients=1"]);
+    let mut client = stage.client();
+    let refused = Wire::login(stage.port(), &stage.database, &[]).unwrap_err();
+    assert_eq!(refused.code(), "53300");
+    assert_eq!(console(&stage).value("select 1"), "1");
+    assert_eq!(client.value("select 2"), "2");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_and_changes_nothing() {
     let stage = Stage::with_pool_of(1);
     let mut operator = console(&stage);
