@@ -40,18 +40,6 @@ impl Act {
     }
 }
 
-impl Command {
-    /// What its answer ends with.
-    pub fn tag(&self) -> &'static str {
-        match self {
-            Self::Show(_) => "SHOW",
-            Self::Act(act) => act.tag(),
-            Self::Number(_) => "SELECT 1",
-            Self::Quiet(tag) | Self::Transaction(tag, _) => tag,
-        }
-    }
-}
-
 /// Reads every statement of a text; comments and empty statements do not count. A statement that
 /// is none of ours is its own error: those before it are run.
 pub fn read(text: &[u8]) -> Vec<Result<Command, Fault>> {
@@ -101,6 +89,9 @@ fn word(text: &[u8], token: Token) -> Word {
 }
 
 fn command(words: &[Word]) -> Result<Command, Fault> {
+    if words.iter().any(|word| word.kind == TokenKind::Parameter) {
+        return Err(Fault::Parameters);
+    }
     let mut names = words.iter().map(|word| word.name.as_str());
     let verb = match words.first() {
         Some(first) if first.kind == TokenKind::Word => names.next().unwrap_or_default(),
@@ -216,6 +207,7 @@ mod tests {
             Some(Fault::Unknown { .. })
         ));
         assert!(matches!(fault(b"reload"), Some(Fault::NotYet { .. })));
+        assert!(matches!(fault(b"kill_client $1"), Some(Fault::Parameters)));
         assert!(matches!(fault(b"select * from t"), Some(Fault::Query)));
     }
 

@@ -24,6 +24,8 @@ use crate::protocol::frontend::{self, Format, Kind, Target};
 use crate::protocol::notice::Severity;
 use crate::session::{self, End, Handle, Phase, Signal};
 
+/// Bytes of answers that are sent before the next question is looked at.
+const MUCH: usize = 64 * 1024;
 /// Bytes read at once.
 const CHUNK: usize = 4096;
 /// How long who leaves has to read the last of it.
@@ -133,6 +135,9 @@ impl<'a, H: House> Console<'a, H> {
             let kind = frame.first().map_or(Kind::Unknown, |&tag| Kind::of(tag));
             let result = self.message(kind, backend::body(frame)).await;
             self.settle(kind, result)?;
+            if self.out.len() > MUCH {
+                self.flush().await?;
+            }
         }
         let came = std::mem::take(&mut self.inbox);
         self.inbox = inbox.get(at..).unwrap_or_default().to_owned();
@@ -199,6 +204,7 @@ impl<'a, H: House> Console<'a, H> {
         }
         for command in commands {
             let command = command?;
+            let tag = self.tag(&command);
             let rows = self.perform(&command).await?;
             if let Some(columns) = columns(&command) {
                 table::put_columns(&mut self.out, columns, &[]);
@@ -206,7 +212,7 @@ impl<'a, H: House> Console<'a, H> {
                     table::put_row(&mut self.out, row, &[]);
                 }
             }
-            put_command_complete(&mut self.out, command.tag());
+            put_command_complete(&mut self.out, tag);
         }
         put_ready(&mut self.out, self.status);
         Ok(())
@@ -277,6 +283,7 @@ impl<'a, H: House> Console<'a, H> {
             self.portals.insert(name.to_owned(), portal);
             return Ok(());
         };
+        let tag = self.tag(&command);
         let mut rows = match portal.rows.take() {
             Some(rows) => rows,
             None => self.perform(&command).await?.into_iter(),
@@ -288,7 +295,7 @@ impl<'a, H: House> Console<'a, H> {
         if rows.len() > 0 {
             self.out.extend_from_slice(backend::PORTAL_SUSPENDED);
         } else {
-            put_command_complete(&mut self.out, command.tag());
+            put_command_complete(&mut self.out, tag);
         }
         portal.rows = Some(rows);
         self.portals.insert(name.to_owned(), portal);
@@ -308,6 +315,17 @@ impl<'a, H: House> Console<'a, H> {
     fn statement(&self, name: &[u8]) -> Result<&Option<Command>, Fault> {
         let none = || Fault::NoSuchStatement { name: shown(name) };
         self.statements.get(name).ok_or_else(none)
+    }
+
+    /// What the command's answer ends with.
+    fn tag(&self, command: &Command) -> &'static str {
+        match command {
+            Command::Transaction(_, Status::Idle) if self.status == Status::Failed => "ROLLBACK",
+            Command::Transaction(tag, _) | Command::Quiet(tag) => tag,
+            Command::Show(_) => "SHOW",
+            Command::Act(act) => act.tag(),
+            Command::Number(_) => "SELECT 1",
+        }
     }
 
     /// Does what the command says; its rows, if it has some.

@@ -396,7 +396,7 @@ fn the_extended_protocol_is_answered_message_by_message() {
     assert_eq!(said_of(&mut wire, "begin"), ["BEGIN", "ready T"]);
     assert_eq!(said_of(&mut wire, "frob")[1], "ready E");
     assert!(said_of(&mut wire, "show state")[0].starts_with("25P02"));
-    assert_eq!(said_of(&mut wire, "rollback"), ["ROLLBACK", "ready I"]);
+    assert_eq!(said_of(&mut wire, "commit"), ["ROLLBACK", "ready I"]);
     wire.send(&terminate());
     assert!(wire.until_closed().is_empty());
 }
