@@ -148,6 +148,9 @@ pub struct Check {
     /// The file to validate (AMBASSADOR_CONFIG).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Also dial and log in to every backend, as every user whose login is known.
+    #[arg(long)]
+    pub connect: bool,
 }
 
 impl Check {

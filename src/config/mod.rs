@@ -9,6 +9,7 @@
 mod cli;
 mod load;
 mod mistake;
+mod own;
 mod passfile;
 mod resolve;
 mod schema;
@@ -28,6 +29,7 @@ use std::{
 pub use cli::{Check, Cli, Command, Demo, Health, Hidden, Run};
 pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
+pub use own::{Own, key_of, logins, own};
 pub use tree::Variable;
 pub use url::UrlWrong;
 pub use workers::cpus;

@@ -16,6 +16,7 @@ mod support;
 mod admin;
 mod bench;
 mod cancelling;
+mod check;
 mod console;
 mod copying;
 mod differential;
