@@ -50,6 +50,9 @@ pub trait Subject: 'static {
     /// Why no new work is to come; `None`: it may.
     fn unready(&self) -> Option<String>;
 
+    /// What lacks a usable primary, and why; empty: nothing.
+    fn without_primary(&self) -> impl Future<Output = Vec<String>>;
+
     /// The page of metrics.
     fn metrics(&self) -> impl Future<Output = String>;
 }
@@ -134,20 +137,28 @@ async fn answer<S: Subject>(request: &Request<Incoming>, subject: &S) -> Respons
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => ready(subject),
+        "/readyz" => ready(request.uri().query(), subject).await,
         "/metrics" => page(StatusCode::OK, METRICS, subject.metrics().await),
         _ => {
-            let known = "not found; there are /metrics, /healthz and /readyz\n";
+            let known = "not found; there are /metrics, /healthz, /readyz and /readyz?upstream=1\n";
             text(StatusCode::NOT_FOUND, known.to_owned())
         }
     }
 }
 
-fn ready<S: Subject>(subject: &S) -> Response<Page> {
-    match subject.unready() {
-        None => text(StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+/// Whether new work may come. `upstream=1` also asks for a usable primary: never the default, or
+/// a database that is away for a moment would take every instance out of service.
+async fn ready<S: Subject>(query: Option<&str>, subject: &S) -> Response<Page> {
+    let mut reasons: Vec<String> = subject.unready().into_iter().collect();
+    let mut words = query.into_iter().flat_map(|query| query.split('&'));
+    if reasons.is_empty() && words.any(|word| word == "upstream=1") {
+        reasons = subject.without_primary().await;
     }
+    if reasons.is_empty() {
+        return text(StatusCode::OK, "ready\n".to_owned());
+    }
+    let reasons: String = reasons.iter().map(|one| format!("{one}\n")).collect();
+    text(StatusCode::SERVICE_UNAVAILABLE, reasons)
 }
 
 fn text(status: StatusCode, said: String) -> Response<Page> {

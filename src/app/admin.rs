@@ -5,6 +5,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_local;
 
+use super::primaries::Primaries;
 use crate::admin::{
     http::{self, Subject},
     metrics::{self, Process},
@@ -16,6 +17,7 @@ use crate::server::Door;
 pub struct Admin {
     address: Option<AdminAddress>,
     process: Process,
+    primaries: Primaries,
 }
 
 impl Admin {
@@ -26,6 +28,7 @@ impl Admin {
                 version: env!("CARGO_PKG_VERSION"),
                 config_hash: hash(config),
             },
+            primaries: Primaries::new(config),
         }
     }
 
@@ -50,6 +53,7 @@ impl Admin {
         let told = Rc::new(Told {
             door: door.clone(),
             process: self.process,
+            primaries: Rc::new(self.primaries),
         });
         spawn_local(async move {
             if let Err(error) = http::serve(listener, told).await {
@@ -63,12 +67,17 @@ impl Admin {
 struct Told {
     door: Door,
     process: Process,
+    primaries: Rc<Primaries>,
 }
 
 impl Subject for Told {
     fn unready(&self) -> Option<String> {
         // Who can ask is served by a process that is configured and listens.
         self.door.is_leaving().then(|| "shutting down".to_owned())
+    }
+
+    async fn without_primary(&self) -> Vec<String> {
+        self.primaries.missing().await
     }
 
     async fn metrics(&self) -> String {

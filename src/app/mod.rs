@@ -5,6 +5,7 @@ mod check;
 pub mod cluster;
 pub mod demo;
 mod dial;
+mod primaries;
 mod serve;
 
 use std::process::ExitCode;

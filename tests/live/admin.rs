@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use pg_ambassador::app::cluster::Stop;
+
 use crate::{
     scrape::{self, Scrape},
     stage::{PATIENCE, Stage, eventually},
@@ -372,4 +374,28 @@ fn a_name_may_hold_any_letter() {
     let seen = scraped(&stage).value("ambassador_statements_total", &labels);
     assert_eq!(seen, 1.0);
     client.bye();
+}
+
+#[test]
+fn a_database_that_is_away_is_told_only_to_those_who_ask_for_it() {
+    let mut cluster = support::own_cluster(support::options());
+    let stage = Stage {
+        database: "postgres".to_owned(),
+        served: Served::ambassador(&cluster, &["--admin", "127.0.0.1:0"]),
+    };
+    let port = stage.admin();
+    let ready = (200, "ready\n".to_owned());
+    assert_eq!(get(port, "/readyz?upstream=1"), ready);
+    let mine = "select count(*) from pg_stat_activity where application_name = 'ambassador health'";
+    eventually("it leaves again", || {
+        support::psql(cluster.port(), "postgres", mine) == "0"
+    });
+    cluster.stop(Stop::Fast).unwrap();
+    let told = || get(port, "/readyz?a=b&upstream=1");
+    eventually("the loss is noticed", || told().0 == 503);
+    let (_, why) = told();
+    let address = format!("127.0.0.1:{}: no usable primary: ", cluster.port());
+    assert!(why.starts_with(&address), "{why}");
+    assert_eq!(get(port, "/readyz"), ready);
+    assert_eq!(get(port, "/readyz?upstream=0"), ready);
 }
