@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// An answer's status and body.
-fn get(port: u16, path: &str) -> (u16, String) {
+pub fn get(port: u16, path: &str) -> (u16, String) {
     let (head, body) = ask(port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
     (status(&head), body)
 }
