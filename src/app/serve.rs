@@ -77,7 +77,12 @@ fn log(settings: LogSettings) {
         .with_target(false);
     match settings.format {
         LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
     }
 }
 

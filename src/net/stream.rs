@@ -1,5 +1,6 @@
 //! One socket, whatever its kind. The relay does not know which it has.
 
+use core::fmt;
 use std::{
     io,
     net::SocketAddr,
@@ -103,6 +104,16 @@ pub enum End {
     /// The connection ended before anybody asked.
     #[default]
     Unknown,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
 }
 
 impl End {

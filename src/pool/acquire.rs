@@ -357,8 +357,9 @@ async fn dial(pool: Rc<Pool>, seat: Seat) {
 }
 
 fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
-    let key = &pool.key;
-    events::connected(&key.backend, &key.database, &key.user, connection.pid);
+    let (key, failures) = (&pool.key, pool.shelf.borrow().failures);
+    let pid = connection.pid;
+    events::connected(&key.backend, &key.database, &key.user, pid, failures);
     let lifetime = pool.settings.server_lifetime;
     if !lifetime.is_zero() {
         connection.expires = Some(Instant::now() + jittered(lifetime, fastrand::f64()));
@@ -377,9 +378,11 @@ fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
 fn failed(pool: &Rc<Pool>, error: ConnectError) {
     let key = &pool.key;
     pool.traffic.connects.add(error.word());
-    events::connect_failed(&key.backend, &key.database, &key.user, &error);
-    let error = Rc::new(error);
     let mut shelf = pool.shelf.borrow_mut();
+    let former = shelf.failure.as_ref().map(|former| former.to_string());
+    let is_news = former != Some(error.to_string());
+    events::connect_failed(&key.backend, &key.database, &key.user, &error, is_news);
+    let error = Rc::new(error);
     shelf.open -= 1;
     shelf.dialling -= 1;
     shelf.rest_until = Some(Instant::now() + REST.delay(shelf.failures, fastrand::f64()));
@@ -422,7 +425,7 @@ impl Pool {
         let mut connection = result.map_err(|error| {
             let key = &self.key;
             self.traffic.connects.add(error.word());
-            events::connect_failed(&key.backend, &key.database, &key.user, &error);
+            events::connect_failed(&key.backend, &key.database, &key.user, &error, true);
             if error.is_passing() {
                 Refusal::Unreachable(Rc::new(error))
             } else {

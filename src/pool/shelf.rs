@@ -273,6 +273,7 @@ pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
 /// Says good-bye to a shared connection and closes it.
 pub(super) fn close(pool: &Rc<Pool>, mut connection: Box<Connection>) {
     farewell(&mut connection);
+    events::connection_closed(&pool.key.backend, connection.pid);
     discard(pool, connection.id);
 }
 

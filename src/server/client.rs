@@ -36,8 +36,9 @@ pub async fn serve(worker: Rc<Worker>, link: Link, mut seat: ClientSeat) {
     if let (End::Fault(Fault::Panic), Some(book)) = (&end, worker.doorbook()) {
         book.panics.add(1);
     }
+    let id = session.handle().id;
     let end = Box::pin(session.finish(end)).await;
-    events::client_out(&end);
+    events::client_out(id, &end);
     drop(seat);
 }
 
@@ -196,7 +197,8 @@ async fn finish_login(worker: &Rc<Worker>, link: Link, entry: Entry) -> Option<B
     match welcome(worker.shared(), &lobby, wishes, link).await {
         Ok(session) => {
             lobby.pool().traffic().logins.add(1);
-            events::client_in(&name, &startup.user);
+            let handle = session.handle();
+            events::client_in(handle.id, &handle.client(), &name, &startup.user);
             // Told to all while this one was still at the door.
             if worker.plan().is_closed() {
                 session.signal(Signal::Drain);
@@ -231,10 +233,12 @@ fn refused(error: handshake::Error) -> End {
 
 /// Tells a client why it does not get in.
 async fn refuse(worker: &Worker, database: Option<usize>, mut link: Link, end: End) {
+    let client = link.ends().peer;
     let End::Fault(fault) = &end else {
+        events::client_lost(&client, &end);
         return;
     };
-    events::client_refused(fault);
+    events::client_refused(&client, fault, fault.unsaid());
     if let Some(book) = worker.doorbook() {
         book.refused(database, word(fault.sqlstate()));
     }

@@ -115,7 +115,9 @@ pub async fn serve(worker: &Rc<Worker>, link: Link, guest: Guest) -> End {
     }
     put_key_data(&mut welcome, pid, key);
     put_ready(&mut welcome, Status::Idle);
-    events::client_in(guest.name.as_bytes(), &guest.startup.user);
+    let id = handle.id;
+    let (name, user) = (guest.name.as_bytes(), &guest.startup.user);
+    events::client_in(id, &handle.client(), name, user);
     if worker.plan().is_closed() {
         handle.signal(Signal::Drain);
     }
@@ -128,7 +130,7 @@ pub async fn serve(worker: &Rc<Worker>, link: Link, guest: Guest) -> End {
     let end = Console::new(&*plan, visitor, link, guest.ahead, welcome)
         .run()
         .await;
-    events::client_out(&end);
+    events::client_out(id, &end);
     drop(presence);
     end
 }

@@ -136,6 +136,11 @@ impl Fault {
         }
     }
 
+    /// What the log tells of it and the client must not hear: who exists and who does not.
+    pub fn unsaid(&self) -> Option<&'static str> {
+        matches!(self, Self::NoSuchUser { .. }).then_some("users has no entry for this name")
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoConnection { refusal, .. } => refusal_hint(refusal),

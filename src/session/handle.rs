@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{Settings, pin};
-use crate::net::Ends;
+use crate::net::{self, Ends};
 use crate::pool::{Key, Pool};
 use crate::protocol::Parameters;
 
@@ -205,6 +205,11 @@ impl Handle {
     #[inline]
     pub(super) fn set_prepared(&self, statements: usize) {
         self.prepared.set(statements);
+    }
+
+    /// The client's end of its connection.
+    pub fn client(&self) -> net::End {
+        self.who.ends.peer
     }
 
     /// Where the session's requests go; `None`: nowhere, it talks with us.

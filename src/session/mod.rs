@@ -196,6 +196,11 @@ struct Io {
 }
 
 impl Session {
+    /// What the rest of the worker sees of it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Tells the session something, as its worker may.
     pub fn signal(&self, signal: Signal) {
         self.handle.signal(signal);

@@ -179,7 +179,7 @@ impl Session {
             self.handle.set_pinned(Some(reason), now);
             self.pool.traffic().pins.add(reason.name());
             let key = self.pool.key();
-            events::pinned(&key.database, &key.user, reason.name());
+            events::pinned(self.handle.id, &key.database, &key.user, reason.name());
         }
     }
 }

@@ -29,6 +29,7 @@ mod isolation;
 mod leaving;
 mod limits;
 mod login;
+mod logs;
 mod lost;
 mod outage;
 mod pool;

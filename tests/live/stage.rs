@@ -63,7 +63,8 @@ impl Stage {
         let port = || {
             let log = self.served.log();
             let (_, rest) = log.split_once(told)?;
-            rest.lines().next()?.trim().parse().ok()
+            let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+            rest.get(..digits)?.parse().ok()
         };
         eventually("the admin's HTTP listens", || port().is_some());
         port().unwrap()
