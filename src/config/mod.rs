@@ -43,7 +43,7 @@ pub struct Config {
     pub server: server::Settings,
     pub log: LogSettings,
     pub admin: AdminSettings,
-    /// `[databases.NAME.health]` by NAME. Kept until own connections exist.
+    /// `[databases.NAME.health]` by NAME. The login of our own connections.
     pub health: BTreeMap<String, HealthSettings>,
     /// The `--upstream` URL as a log may show it; `None`: there is a file.
     pub upstream: Option<String>,

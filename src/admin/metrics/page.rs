@@ -108,10 +108,6 @@ fn escape(text: &mut String, value: &str) {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "in a test a failed step is a failed test"
-)]
 mod tests {
     use super::*;
 
