@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use tokio::task::yield_now;
 
 use self::page::{Kind, Page};
-use super::{Census, Clients, History, PoolHistory};
+use super::{Census, Clients, History, PoolHistory, remembered_as};
 use crate::pool::{Counts, Key};
 use crate::telemetry::counters::{CONNECTED, Times, Totals};
 
@@ -72,7 +72,7 @@ struct Pool {
     database: String,
     backend: String,
     user: String,
-    size: usize,
+    size: Option<usize>,
     totals: Totals,
     connections: Counts,
     clients: Clients,
@@ -139,19 +139,11 @@ impl Figures {
 impl Pool {
     fn new(history: PoolHistory) -> Self {
         let PoolHistory { key, size, totals } = history;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        // What a client makes up is no label: names that come through "*" are told once a
-        // backend has let somebody in under them.
-        let made_up = key.entry == "*" && !totals.connects.contains_key(CONNECTED);
-        let (database, user) = match key.entry.as_str() {
-            "*" if made_up => ("*".to_owned(), "*".to_owned()),
-            "*" => (text(&key.database), text(&key.user)),
-            entry => (entry.to_owned(), text(&key.user)),
-        };
+        let key = remembered_as(&key, &totals);
         Self {
-            database,
+            database: key.name().into_owned(),
+            user: String::from_utf8_lossy(&key.user).into_owned(),
             backend: key.backend,
-            user,
             size,
             totals,
             connections: Counts::default(),
@@ -262,7 +254,7 @@ fn pool_size(page: &mut Page, figures: &Figures) {
         Kind::Gauge,
         "Shared connections that the pool may have.",
     );
-    let values = figures.sums(|pool| [(pool.labels(), pool.size as u64)]);
+    let values = figures.sums(|pool| pool.size.map(|size| (pool.labels(), size as u64)));
     samples(page, POOL, values);
 }
 
@@ -435,7 +427,7 @@ mod tests {
                 database: database.into(),
                 user: user.into(),
             },
-            size: 20,
+            size: Some(20),
             totals: Totals {
                 transactions: 1,
                 connects,

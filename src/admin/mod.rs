@@ -17,7 +17,7 @@ mod table;
 
 pub use census::{Census, Clients, PoolCensus};
 pub use console::{Console, Visitor};
-pub use history::{History, PoolHistory};
+pub use history::{History, PoolHistory, remembered_as};
 pub use house::{Database, House, Pauses, Rights, Setting, Settings};
 pub use report::{Detail, Report};
 

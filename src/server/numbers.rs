@@ -53,13 +53,21 @@ impl Plan {
 
     /// What has happened so far, by pools and by databases.
     pub fn history(&self) -> History {
-        // Copied first: a worker that opens a pool wants the lock.
-        let exchanges = self.exchanges().into_iter();
-        let pools = exchanges.map(|(key, exchange)| PoolHistory {
-            key,
-            size: exchange.size(),
-            totals: exchange.totals(),
-        });
+        let pools = {
+            let exchanges = self.exchanges();
+            // Under one lock, or a pool that is forgotten meanwhile were told twice or not at all.
+            let live = exchanges.live.iter().map(|(key, exchange)| PoolHistory {
+                key: key.clone(),
+                size: Some(exchange.size()),
+                totals: exchange.totals(),
+            });
+            let past = exchanges.past.iter().map(|(key, totals)| PoolHistory {
+                key: key.clone(),
+                size: None,
+                totals: totals.clone(),
+            });
+            live.chain(past).collect()
+        };
         let names = self.settings.databases.iter().map(entry);
         let books = self.doorbooks().iter();
         let refused = names.chain([""]).enumerate().map(|(at, name)| {
@@ -67,7 +75,7 @@ impl Plan {
             (name.to_owned(), sum(tallies))
         });
         History {
-            pools: pools.collect(),
+            pools,
             refused: refused.collect(),
             panics: books.clone().map(|book| book.panics.get()).sum(),
         }

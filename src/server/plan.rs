@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -19,7 +19,7 @@ use crate::admin::{self, Pauses};
 use crate::backend::{Parcel, Seats};
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
-use crate::telemetry::counters::Doorbook;
+use crate::telemetry::counters::{Doorbook, Totals};
 
 /// What all workers share.
 pub struct Plan {
@@ -39,7 +39,7 @@ pub struct Plan {
     /// Clients that have shown a start-up, for `max_clients`.
     admitted: Arc<AtomicUsize>,
     mail: Arc<Mailboxes>,
-    exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
+    exchanges: Mutex<Exchanges>,
     /// Connections to each backend, of all pools.
     seats: Mutex<HashMap<String, Arc<Seats>>>,
     /// The end has been announced; everything still works.
@@ -47,6 +47,14 @@ pub struct Plan {
     closed: AtomicBool,
     /// Each worker's.
     doorbooks: Box<[Doorbook]>,
+}
+
+/// What the workers' pools share, by their keys.
+#[derive(Default)]
+pub struct Exchanges {
+    pub live: HashMap<Key, Arc<Exchange>>,
+    /// What has been done by those that are forgotten: what is counted never shrinks.
+    pub past: HashMap<Key, Totals>,
 }
 
 impl Plan {
@@ -87,11 +95,8 @@ impl Plan {
 
     /// What the workers' pools of this key share.
     pub fn exchange(&self, key: &Key, settings: &pool::Settings) -> Arc<Exchange> {
-        let mut exchanges = self
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let exchange = exchanges.entry(key.clone()).or_insert_with(|| {
+        let mut exchanges = self.exchanges();
+        let exchange = exchanges.live.entry(key.clone()).or_insert_with(|| {
             let seats = {
                 let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(seats.entry(key.backend.clone()).or_default())
@@ -110,15 +115,15 @@ impl Plan {
 
     /// Forgets what the workers' pools of this key shared, once none of them has it any more.
     pub fn forget_exchange(&self, key: &Key) {
-        let mut exchanges = self
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if exchanges
-            .get(key)
-            .is_some_and(|exchange| Arc::strong_count(exchange) == 1)
-        {
-            exchanges.remove(key);
+        let mut exchanges = self.exchanges();
+        let is_used = |exchange: &Arc<Exchange>| Arc::strong_count(exchange) > 1;
+        if exchanges.live.get(key).is_none_or(is_used) {
+            return;
+        }
+        if let Some(exchange) = exchanges.live.remove(key) {
+            let totals = exchange.totals();
+            let key = admin::remembered_as(key, &totals);
+            *exchanges.past.entry(key).or_default() += &totals;
         }
     }
 
@@ -171,10 +176,11 @@ impl Plan {
         self.doorbooks.get(worker)
     }
 
-    /// What the workers' pools share, by their keys.
-    pub fn exchanges(&self) -> HashMap<Key, Arc<Exchange>> {
+    /// What the workers' pools share. The lock is not to be held for long: a worker that opens a
+    /// pool wants it.
+    pub fn exchanges(&self) -> MutexGuard<'_, Exchanges> {
         let exchanges = self.exchanges.lock();
-        exchanges.unwrap_or_else(PoisonError::into_inner).clone()
+        exchanges.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The counters of each worker.

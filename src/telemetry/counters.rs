@@ -263,6 +263,39 @@ pub struct Totals {
     pub connect_times: Times,
 }
 
+impl AddAssign<&Totals> for Totals {
+    fn add_assign(&mut self, more: &Totals) {
+        self.transactions += more.transactions;
+        self.requests += more.requests;
+        self.statements += more.statements;
+        self.assignments += more.assignments;
+        self.client_parses += more.client_parses;
+        self.server_parses += more.server_parses;
+        self.binds += more.binds;
+        self.from_client += more.from_client;
+        self.to_client += more.to_client;
+        self.from_backend += more.from_backend;
+        self.to_backend += more.to_backend;
+        self.transaction_micros += more.transaction_micros;
+        self.request_micros += more.request_micros;
+        self.wait_micros += more.wait_micros;
+        self.waits += more.waits;
+        self.logins += more.logins;
+        self.request_times += &more.request_times;
+        self.wait_times += &more.wait_times;
+        self.connect_times += &more.connect_times;
+        let words = [
+            (&mut self.connects, &more.connects),
+            (&mut self.pins, &more.pins),
+        ];
+        for (sums, more) in words {
+            for (word, count) in more {
+                *sums.entry(word).or_default() += count;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -399,3 +399,32 @@ fn a_database_that_is_away_is_told_only_to_those_who_ask_for_it() {
     assert_eq!(get(port, "/readyz"), ready);
     assert_eq!(get(port, "/readyz?upstream=0"), ready);
 }
+
+#[test]
+fn what_a_forgotten_pool_has_done_is_not_forgotten() {
+    let idle = "databases.\"*\".server_idle_timeout=100ms";
+    let stage = Stage::with_admin(&["--set", idle, "--workers", "1"]);
+    let name = stage.database.clone();
+    let database = [("database", name.as_str())];
+    for round in 1..=2 {
+        let mut client = stage.client();
+        client.run("select 1");
+        assert!(scraped(&stage).sum("ambassador_pool_size", &database) > 0.0);
+        client.bye();
+        // The last few that clients asked for are kept at hand.
+        for other in 0..8 {
+            Wire::login(stage.port(), &format!("none_{other}"), &[]).unwrap_err();
+        }
+        eventually("the pool is forgotten", || {
+            scraped(&stage).sum("ambassador_pool_size", &database) == 0.0
+        });
+        let seen = scraped(&stage);
+        let done = seen.sum("ambassador_transactions_total", &database);
+        assert_eq!(done, f64::from(round));
+        let logins = [("database", name.as_str()), ("result", "ok")];
+        assert_eq!(seen.value("ambassador_client_logins_total", &logins), done);
+        let connects = [("result", "rejected")];
+        let rejected = seen.sum("ambassador_upstream_connects_total", &connects);
+        assert_eq!(rejected, 8.0 * done);
+    }
+}
