@@ -43,7 +43,7 @@ fn run(words: &[&str]) -> Run {
     let all = ["pg-ambassador"].iter().chain(words);
     match Cli::try_parse_from(all).unwrap().into_command() {
         Command::Run(run) => *run,
-        other @ (Command::Check(_) | Command::Demo(_)) => panic!("{other:?}"),
+        other @ (Command::Check(_) | Command::Health(_) | Command::Demo(_)) => panic!("{other:?}"),
     }
 }
 

@@ -1,13 +1,18 @@
 //! Wires the rooms together. The only place that knows them all.
 
+mod admin;
+mod check;
 pub mod cluster;
 pub mod demo;
+mod dial;
+mod primaries;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::admin::probe;
 use crate::config::{self, Cli, Command, Refusal, World};
 
 /// Runs the program that the command line asks for.
@@ -21,16 +26,22 @@ pub fn main() -> ExitCode {
             Ok(config) => serve::serve(config),
             Err(refusal) => refuse(&refusal),
         },
-        Command::Check(check) => match config::load(&check.into_run(), &world) {
-            Ok(config) => {
-                config
-                    .warnings
-                    .iter()
-                    .for_each(|warning| eprintln!("warning: {warning}"));
-                println!("the configuration is valid");
-                ExitCode::SUCCESS
+        Command::Check(check) => {
+            let connect = check.connect;
+            match config::load(&check.into_run(), &world) {
+                Ok(config) => check::check(&config, connect),
+                Err(refusal) => refuse(&refusal),
             }
-            Err(refusal) => refuse(&refusal),
+        }
+        Command::Health(health) => match health.address(world.variable) {
+            Ok(address) => match probe::ready(address) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(unready) => {
+                    eprintln!("pg-ambassador: {unready}");
+                    ExitCode::FAILURE
+                }
+            },
+            Err(mistakes) => refuse(&Refusal::Mistakes(mistakes)),
         },
         Command::Demo(demo) => match demo.validate() {
             Ok(()) => {

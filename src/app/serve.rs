@@ -8,11 +8,12 @@ use std::{
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
     time::sleep,
 };
 use tracing_subscriber::EnvFilter;
 
-use super::demo::Wanted;
+use super::{admin::Admin, demo::Wanted};
 use crate::config::{self, Cli, Command, Config, LogFormat, LogSettings, World};
 use crate::server::{self, Beside, Door, Shutdown};
 
@@ -20,7 +21,7 @@ use crate::server::{self, Beside, Door, Shutdown};
 const LOOK: Duration = Duration::from_millis(20);
 /// How long those who are cut off have to hear it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// A second signal: at once.
+/// A second signal of a kind: at once.
 const INTERRUPTED: u8 = 130;
 
 /// Serves what the configuration asks for, until it is told to end.
@@ -32,7 +33,9 @@ pub fn serve(config: Config) -> ExitCode {
     let shutdown = config.server.shutdown;
     let addresses = config.server.addresses.clone();
     let workers = config.server.workers;
+    let admin = Admin::new(&config);
     let until = async |door: Door| {
+        admin.open(&door);
         tracing::info!(?addresses, workers, "ready for clients");
         watch(&door, shutdown).await
     };
@@ -74,7 +77,12 @@ fn log(settings: LogSettings) {
         .with_target(false);
     match settings.format {
         LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
     }
 }
 
@@ -87,22 +95,55 @@ async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let grace = match signals.next().await {
-        Told::Terminate => shutdown.grace,
-        Told::Interrupt => Duration::ZERO,
-    };
+    let mut heard: Vec<Told> = Vec::new();
     tokio::select! {
-        () = drain(door, grace, shutdown.drain_timeout) => ExitCode::SUCCESS,
-        _ = signals.next() => ExitCode::from(INTERRUPTED),
+        told = signals.next() => heard.push(told),
+        // The console's SHUTDOWN does what a first SIGTERM does.
+        () = door.asked_to_end() => {}
+    }
+    let hurry = Notify::new();
+    if heard.contains(&Told::Interrupt) {
+        hurry.notify_one();
+    }
+    let drained = drain(door, shutdown, &hurry);
+    tokio::pin!(drained);
+    loop {
+        let told = tokio::select! {
+            () = &mut drained => return ExitCode::SUCCESS,
+            told = signals.next() => told,
+        };
+        if heard.contains(&told) {
+            tracing::warn!(
+                clients = door.clients(),
+                "told a second time: ending at once"
+            );
+            return ExitCode::from(INTERRUPTED);
+        }
+        if told == Told::Interrupt {
+            hurry.notify_one();
+        }
+        heard.push(told);
     }
 }
 
-async fn drain(door: &Door, grace: Duration, limit: Duration) {
+/// Ends when all clients have left, or when those who are left have been cut off. `hurry` ends
+/// the grace.
+async fn drain(door: &Door, shutdown: Shutdown, hurry: &Notify) {
     let begun = Instant::now();
-    tracing::info!(?grace, clients = door.clients(), "shutting down");
-    empty_within(door, begun + grace).await;
+    let Shutdown {
+        grace,
+        drain_timeout,
+    } = shutdown;
+    door.announce_end();
+    tracing::info!(clients = door.clients(), "shutting down");
+    tokio::select! {
+        biased;
+        () = hurry.notified() => {}
+        _ = empty_within(door, Some(begun + grace)) => {}
+    }
     door.drain();
-    if empty_within(door, begun + limit.max(grace)).await {
+    let end = (!drain_timeout.is_zero()).then(|| begun + drain_timeout);
+    if empty_within(door, end).await {
         tracing::info!("all clients have left");
         return;
     }
@@ -112,12 +153,13 @@ async fn drain(door: &Door, grace: Duration, limit: Duration) {
         "drain_timeout is over: cutting off who is left"
     );
     door.send_away();
-    empty_within(door, Instant::now() + LAST_WORDS).await;
+    empty_within(door, Some(Instant::now() + LAST_WORDS)).await;
 }
 
-async fn empty_within(door: &Door, end: Instant) -> bool {
+/// Whether all clients have left before that; `None`: waits for ever.
+async fn empty_within(door: &Door, end: Option<Instant>) -> bool {
     while door.clients() > 0 {
-        if Instant::now() >= end {
+        if end.is_some_and(|end| Instant::now() >= end) {
             return false;
         }
         sleep(LOOK).await;
@@ -125,6 +167,7 @@ async fn empty_within(door: &Door, end: Instant) -> bool {
     true
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Terminate,
     Interrupt,
@@ -150,7 +193,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return Told::Terminate,
                 _ = self.interrupt.recv() => return Told::Interrupt,
-                _ = self.reload.recv() => tracing::warn!("SIGHUP: reloading is not supported yet"),
+                _ = self.reload.recv() => tracing::warn!("SIGHUP: reloading is not supported yet; nothing has changed"),
             }
         }
     }

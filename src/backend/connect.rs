@@ -5,7 +5,7 @@ use std::{io, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Connection, ConnectionId, Demand, Login, Memory, Seat, Settings,
+    Badge, Connection, ConnectionId, Demand, Login, Memory, Seat, Settings,
     login::authenticate,
     version::{Dialect, knock},
     wire::{MAX_LOGIN_MESSAGE, Wire, kind},
@@ -92,6 +92,43 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// In one word, for the counters.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dial(_) => "unreachable",
+            Self::Lost(_) => "lost",
+            Self::TimedOut(_) => "timeout",
+            Self::Rejected { .. } => "rejected",
+            Self::NoPassword
+            | Self::Cleartext
+            | Self::NotAllowed(_)
+            | Self::Unsupported(_)
+            | Self::NoMechanism
+            | Self::Scram(_)
+            | Self::Unproven => "authentication",
+            Self::Negotiated { .. } | Self::Protocol => "protocol",
+        }
+    }
+
+    /// The code of the backend's own error.
+    pub fn code(&self) -> Option<SqlState> {
+        match self {
+            Self::Rejected { code, .. } => *code,
+            Self::Dial(_)
+            | Self::Lost(_)
+            | Self::TimedOut(_)
+            | Self::NoPassword
+            | Self::Cleartext
+            | Self::NotAllowed(_)
+            | Self::Unsupported(_)
+            | Self::NoMechanism
+            | Self::Scram(_)
+            | Self::Unproven
+            | Self::Negotiated { .. }
+            | Self::Protocol => None,
+        }
+    }
+
     /// Whether trying again soon may help, without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -176,8 +213,10 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Opened, 
         return Err(ConnectError::Protocol);
     }
     let (pid, key) = identity.unwrap_or_default();
+    let badge = Badge::new(id, pid, wire.link.ends(), std::time::Instant::now());
     let connection = Connection {
         id,
+        badge,
         link: wire.link,
         pid,
         key,

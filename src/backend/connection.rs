@@ -1,7 +1,9 @@
 //! An authenticated socket to a backend.
 
 use std::{
+    cell::Cell,
     io,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,7 +12,7 @@ use std::{
 };
 
 use super::Memory;
-use crate::net::{Detached, Link};
+use crate::net::{Detached, Ends, Link};
 use crate::protocol::Parameters;
 
 /// Names a connection for as long as it lives on one worker.
@@ -37,6 +39,34 @@ pub struct Connection {
     pub idle_since: Option<Instant>,
     /// Its place among the backend's connections.
     pub seat: Seat,
+    pub badge: Rc<Badge>,
+}
+
+/// What can be seen of a connection while somebody else holds it.
+#[derive(Debug)]
+pub struct Badge {
+    pub id: ConnectionId,
+    pub pid: i32,
+    pub ends: Ends,
+    /// When it was dialled.
+    pub since: Instant,
+    /// The session that it was last lent to.
+    pub holder: Cell<Option<u64>>,
+    /// The shared statements that it had when it was last lent.
+    pub prepared: Cell<usize>,
+}
+
+impl Badge {
+    pub fn new(id: ConnectionId, pid: i32, ends: Ends, since: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            pid,
+            ends,
+            since,
+            holder: Cell::default(),
+            prepared: Cell::default(),
+        })
+    }
 }
 
 /// A connection on its way to another worker.
@@ -48,9 +78,18 @@ pub struct Parcel {
     memory: Memory,
     expires: Option<Instant>,
     seat: Seat,
+    ends: Ends,
+    since: Instant,
 }
 
 impl Connection {
+    /// Notes who has it from now on.
+    #[inline]
+    pub fn lent_to(&self, session: u64) {
+        self.badge.holder.set(Some(session));
+        self.badge.prepared.set(self.memory.statements());
+    }
+
     /// Takes the connection off this thread. Only a clean one, with nothing half read.
     pub fn pack(self) -> io::Result<Parcel> {
         Ok(Parcel {
@@ -61,6 +100,8 @@ impl Connection {
             memory: self.memory,
             expires: self.expires,
             seat: self.seat,
+            ends: self.badge.ends,
+            since: self.badge.since,
         })
     }
 }
@@ -79,6 +120,7 @@ impl Parcel {
             expires: self.expires,
             idle_since: None,
             seat: self.seat,
+            badge: Badge::new(id, self.pid, self.ends, self.since),
         })
     }
 }

@@ -102,6 +102,12 @@ impl Memory {
         Some(Arc::clone(&oldest.statement))
     }
 
+    /// How many shared statements are prepared here.
+    #[inline]
+    pub fn statements(&self) -> usize {
+        self.prepared.0.len()
+    }
+
     /// For DEALLOCATE ALL: takes all of them.
     pub fn take_statements(&mut self) -> Prepared {
         std::mem::take(&mut self.prepared)

@@ -15,7 +15,7 @@ mod wire;
 pub use ask::{AskError, Row};
 pub use cancel::cancel;
 pub use connect::{ConnectError, MAX_STATUSES, Opened, Opening, Target, connect};
-pub use connection::{Connection, ConnectionId, Parcel, Seat, Seats};
+pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};
 pub use login::Login;
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use settings::{Demand, Keepalive, RequireAuth, Settings};

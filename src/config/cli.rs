@@ -2,13 +2,18 @@
 //! Never judges a value: a flag's text is read by the same eyes as the file's.
 
 use core::{convert::Infallible, fmt, str::FromStr};
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 
 use super::{
     mistake::{KeyPath, Mistake, Mistakes, Origin, Wrong},
+    resolve::ADMIN,
     tree::Variable,
+    units,
 };
 
 /// A Postgres proxy beside the application.
@@ -42,6 +47,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Validate a file; exit 1 if anything is wrong.
     Check(Check),
+    /// Exit 0 when the ambassador on this machine is ready: for probes in images without a shell.
+    Health(Health),
     /// A throw-away Postgres from the local binaries, the ambassador in front; Ctrl-C removes it.
     Demo(Demo),
 }
@@ -141,6 +148,9 @@ pub struct Check {
     /// The file to validate (AMBASSADOR_CONFIG).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Also dial and log in to every backend, as every user whose login is known.
+    #[arg(long)]
+    pub connect: bool,
 }
 
 impl Check {
@@ -151,6 +161,50 @@ impl Check {
             ..Run::default()
         }
     }
+}
+
+/// The flags of `health`.
+#[derive(Debug, Clone, Args)]
+pub struct Health {
+    /// Where the admin's HTTP listens (AMBASSADOR_ADMIN) [default: 127.0.0.1:9127].
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+}
+
+impl Health {
+    /// Whom to ask. One that listens everywhere is asked on loopback.
+    ///
+    /// # Errors
+    /// The address is none, or is switched off.
+    pub fn address(self, variable: Variable<'_>) -> Result<SocketAddr, Mistakes> {
+        let flag = self.admin.map(|text| (text, Origin::Flag("--admin")));
+        let set = || {
+            Some((
+                variable("AMBASSADOR_ADMIN")?,
+                Origin::Variable("AMBASSADOR_ADMIN"),
+            ))
+        };
+        let Some((text, at)) = flag.or_else(set) else {
+            return Ok(ADMIN.into());
+        };
+        let wrong = match units::admin(&text) {
+            Ok((ip, port)) => return Ok(on_this_machine(ip, port)),
+            Err(_) if text.is_empty() => Wrong::AdminIsOff,
+            Err(wrong) => wrong,
+        };
+        let key = KeyPath::default();
+        Err(Mistakes::one(Mistake { at, key, wrong }))
+    }
+}
+
+fn on_this_machine(ip: Option<IpAddr>, port: u16) -> SocketAddr {
+    let ip = match ip {
+        None => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(ip) => ip,
+    };
+    SocketAddr::new(ip, port)
 }
 
 /// The flags of `demo`.
@@ -204,7 +258,9 @@ mod tests {
     fn run(words: &[&str]) -> Run {
         match parse(words) {
             Command::Run(run) => *run,
-            other @ (Command::Check(_) | Command::Demo(_)) => panic!("{other:?}"),
+            other @ (Command::Check(_) | Command::Health(_) | Command::Demo(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 

@@ -194,6 +194,8 @@ pub enum Wrong {
     MoreWorkersThanConnections { other: String, value: usize },
     #[error("is the address of [listen] already")]
     AdminOnListener,
+    #[error("is \"\", which switches the admin's HTTP off: there is nothing to ask")]
+    AdminIsOff,
     #[error("an address is host:port; a URL is for --upstream")]
     UrlAsAddress,
     #[error("the backend is {upstream}'s; a file can name backends")]
@@ -251,6 +253,10 @@ impl Mistakes {
     pub(super) fn new(mut all: Vec<Mistake>) -> Option<Self> {
         all.sort_by(|one, other| one.at.cmp(&other.at));
         (!all.is_empty()).then_some(Self(all))
+    }
+
+    pub(super) fn one(mistake: Mistake) -> Self {
+        Self(vec![mistake])
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {

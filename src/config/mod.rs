@@ -10,21 +10,28 @@ mod cli;
 mod load;
 mod login;
 mod mistake;
+mod own;
 mod passfile;
 mod resolve;
 mod schema;
 mod secret_file;
 mod section;
+mod shown;
 mod tree;
 mod units;
 mod url;
 mod workers;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use core::fmt;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
-pub use cli::{Check, Cli, Command, Demo, Hidden, Run};
+pub use cli::{Check, Cli, Command, Demo, Health, Hidden, Run};
 pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
+pub use own::{Own, key_of, logins, own};
 pub use tree::Variable;
 pub use url::UrlWrong;
 pub use workers::cpus;
@@ -38,7 +45,7 @@ pub struct Config {
     pub server: server::Settings,
     pub log: LogSettings,
     pub admin: AdminSettings,
-    /// `[databases.NAME.health]` by NAME. Kept until own connections exist.
+    /// `[databases.NAME.health]` by NAME. The login of our own connections.
     pub health: BTreeMap<String, HealthSettings>,
     /// The `--upstream` URL as a log may show it; `None`: there is a file.
     pub upstream: Option<String>,
@@ -88,8 +95,10 @@ impl Level {
 pub struct AdminSettings {
     /// `None`: no HTTP.
     pub address: Option<AdminAddress>,
-    /// Who may open the console.
+    /// Who may do everything on the console.
     pub console_users: Vec<String>,
+    /// Who may look there.
+    pub stats_users: Vec<String>,
 }
 
 /// Where the admin's HTTP listens.
@@ -98,6 +107,15 @@ pub struct AdminAddress {
     /// `None`: on every address (`:9127`).
     pub ip: Option<IpAddr>,
     pub port: u16,
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            None => write!(f, ":{}", self.port),
+        }
+    }
 }
 
 /// `[databases.NAME.health]`: the login of our own connections.

@@ -14,6 +14,7 @@ use super::{
     mistake::{Notes, Origin, Wrong},
     secret_file,
     section::Section,
+    shown,
     tree::{Node, Value},
     units, workers,
 };
@@ -25,7 +26,7 @@ use crate::session::{self, PoolMode};
 use crate::topology::{Address, Backend, Role};
 
 const LISTEN: &str = "127.0.0.1:5432";
-const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
+pub const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
 const MAX_CLIENTS: usize = 10_000;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub fn config(
     world: &World<'_>,
     notes: &RefCell<Notes>,
 ) -> Config {
+    let written = root;
     let root = Section::root(root, notes);
     let listen = root.table("listen");
     let default = session::Settings::default();
@@ -71,6 +73,11 @@ pub fn config(
             shutdown: shutdown(&root.table("shutdown")),
             addresses: addresses.into_iter().map(|(listen, ..)| listen).collect(),
             databases,
+            admin: crate::admin::Settings {
+                console_users: admin.console_users.clone(),
+                stats_users: admin.stats_users.clone(),
+                keys: shown::settings(written),
+            },
         },
         log: log(&root.table("log")),
         admin,
@@ -414,9 +421,14 @@ fn admin(section: &Section<'_>, listeners: &[Listener]) -> AdminSettings {
     if clash && address.is_some_and(|address| address.port != 0) {
         section.mistake(key, Wrong::AdminOnListener);
     }
-    let users = section.texts("console_users").unwrap_or_default();
     AdminSettings {
         address,
-        console_users: users.into_iter().map(|(name, _)| name).collect(),
+        console_users: names(section, "console_users"),
+        stats_users: names(section, "stats_users"),
     }
+}
+
+fn names(section: &Section<'_>, key: &str) -> Vec<String> {
+    let names = section.texts(key).unwrap_or_default();
+    names.into_iter().map(|(name, _)| name).collect()
 }

@@ -60,7 +60,11 @@ const LISTEN: &[Key] = &[
     later("tls_client_ca_file"),
 ];
 
-const ADMIN: &[Key] = &[works("address"), works("console_users")];
+const ADMIN: &[Key] = &[
+    works("address"),
+    works("console_users"),
+    works("stats_users"),
+];
 
 const LOG: &[Key] = &[
     works("format"),

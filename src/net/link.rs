@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Detached, Stream};
+use super::{Detached, Ends, Stream};
 
 /// One peer's socket. Sending never waits: what the socket refuses is kept here, and whoever
 /// sends more than that owes the other side back-pressure ([`Link::is_backed_up`]).
@@ -93,6 +93,11 @@ impl Link {
     /// See [`Stream::has_closed`].
     pub fn has_closed(&self) -> bool {
         self.stream.has_closed()
+    }
+
+    /// See [`Stream::ends`].
+    pub fn ends(&self) -> Ends {
+        self.stream.ends()
     }
 
     /// Takes the socket off this thread's runtime; a backlog is lost.

@@ -7,4 +7,4 @@ mod stream;
 
 pub use link::Link;
 pub use scratch::{READ, Scratch};
-pub use stream::{Detached, Stream};
+pub use stream::{Detached, End, Ends, Stream};

@@ -1,7 +1,9 @@
 //! One socket, whatever its kind. The relay does not know which it has.
 
+use core::fmt;
 use std::{
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
@@ -64,11 +66,63 @@ impl Stream {
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
+    /// Who is connected with whom; asks the system.
+    pub fn ends(&self) -> Ends {
+        match self {
+            Self::Tcp(stream) => Ends {
+                peer: stream.peer_addr().map_or(End::Unknown, End::Tcp),
+                local: stream.local_addr().map_or(End::Unknown, End::Tcp),
+            },
+            Self::Unix(_) => Ends {
+                peer: End::Unix,
+                local: End::Unix,
+            },
+        }
+    }
+
     /// Takes the socket off this thread's runtime.
     pub fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
             Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+        }
+    }
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ends {
+    pub peer: End,
+    pub local: End,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum End {
+    Tcp(SocketAddr),
+    Unix,
+    /// The connection ended before anybody asked.
+    #[default]
+    Unknown,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+impl End {
+    /// Whether it is on this very machine.
+    pub fn is_here(self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix => true,
+            Self::Unknown => false,
         }
     }
 }

@@ -88,8 +88,10 @@ pub struct Ticket {
 pub(super) struct Waiter {
     /// Grows over all workers: the smaller, the longer it has waited.
     number: u64,
-    since: Instant,
-    deadline: Option<Instant>,
+    pub since: Instant,
+    /// The same exactly; only some waits are measured.
+    began: Option<Instant>,
+    deadline: Cell<Option<Instant>>,
     only: Cell<Option<ConnectionId>>,
     state: RefCell<State>,
 }
@@ -103,12 +105,17 @@ enum State {
 }
 
 impl Waiter {
-    fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         matches!(*self.state.borrow(), State::Waiting(_))
     }
 
     fn takes(&self, id: ConnectionId) -> bool {
         self.only.get().is_none_or(|only| only == id) && self.is_waiting()
+    }
+
+    /// Its time begins anew.
+    pub fn wait_until(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
     }
 
     pub fn forget_home(&self, id: ConnectionId) {
@@ -117,7 +124,13 @@ impl Waiter {
         }
     }
 
-    fn settle(&self, state: State) {
+    fn settle(&self, pool: &Pool, state: State) {
+        let traffic = pool.traffic();
+        traffic.waits.add(1);
+        traffic.wait_time.add(self.since, pool.clock.now());
+        if let Some(began) = self.began {
+            traffic.wait_times.observe(began.elapsed());
+        }
         if let State::Waiting(waker) = self.state.replace(state) {
             waker.wake();
         }
@@ -183,7 +196,8 @@ impl Pool {
         let waiter = Rc::new(Waiter {
             number: self.exchange.next_number(),
             since,
-            deadline: (!limit.is_zero()).then(|| since + limit),
+            began: self.clock.precise(),
+            deadline: Cell::new((!limit.is_zero()).then(|| since + limit)),
             only: Cell::new(only),
             state: RefCell::new(State::Waiting(Waker::noop().clone())),
         });
@@ -254,7 +268,7 @@ pub(super) fn deliver(
     let Some(waiter) = at.and_then(|at| shelf.waiters.remove(at)) else {
         return Some(connection);
     };
-    waiter.settle(State::Given(connection));
+    waiter.settle(pool, State::Given(connection));
     if !pool.exchange.is_alone() {
         let front = front(shelf);
         pool.exchange.publish(pool.worker, front, shelf.slack());
@@ -267,7 +281,16 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
     let mut shelf = pool.shelf.borrow_mut();
     // Those that left from the middle of the queue.
     shelf.waiters.retain(|waiter| waiter.is_waiting());
-    let due = |waiter: &Rc<Waiter>| waiter.deadline.is_some_and(|deadline| deadline <= now);
+    if shelf.paused {
+        // Nobody waits in vain: who paused it is to end the pause.
+        return;
+    }
+    let due = |waiter: &Rc<Waiter>| {
+        waiter
+            .deadline
+            .get()
+            .is_some_and(|deadline| deadline <= now)
+    };
     if !shelf.waiters.iter().any(due) {
         return;
     }
@@ -286,7 +309,7 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
             None => Refusal::Saturated { waited, size },
         };
         if waiter.is_waiting() {
-            waiter.settle(State::Refused(refusal));
+            waiter.settle(pool, State::Refused(refusal));
         }
     }
 }
@@ -324,7 +347,7 @@ pub(super) fn ask_again(pool: &Pool) {
 
 fn may_dial(pool: &Pool) -> bool {
     let mut shelf = pool.shelf.borrow_mut();
-    if shelf.open >= shelf.share {
+    if shelf.paused || shelf.open >= shelf.share {
         return false;
     }
     let wanted = match front(&mut shelf) {
@@ -344,15 +367,20 @@ async fn dial(pool: Rc<Pool>, seat: Seat) {
         switches: None,
         replication: None,
     };
+    let begun = Instant::now();
     match connect(&pool.target, &pool.login, opening, id, seat).await {
-        Ok(opened_now) => opened(&pool, Box::new(opened_now.connection)),
+        Ok(opened_now) => {
+            pool.traffic.connected(begun.elapsed());
+            opened(&pool, Box::new(opened_now.connection));
+        }
         Err(error) => failed(&pool, error),
     }
 }
 
 fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
-    let key = &pool.key;
-    events::connected(&key.backend, &key.database, &key.user, connection.pid);
+    let (key, failures) = (&pool.key, pool.shelf.borrow().failures);
+    let pid = connection.pid;
+    events::connected(&key.backend, &key.database, &key.user, pid, failures);
     pool.note(&connection.statuses);
     let lifetime = pool.settings.server_lifetime;
     if !lifetime.is_zero() {
@@ -371,9 +399,12 @@ fn opened(pool: &Rc<Pool>, mut connection: Box<Connection>) {
 
 fn failed(pool: &Rc<Pool>, error: ConnectError) {
     let key = &pool.key;
-    events::connect_failed(&key.backend, &key.database, &key.user, &error);
-    let error = Rc::new(error);
+    pool.traffic.connects.add(error.word());
     let mut shelf = pool.shelf.borrow_mut();
+    let former = shelf.failure.as_ref().map(|former| former.to_string());
+    let is_news = former != Some(error.to_string());
+    events::connect_failed(&key.backend, &key.database, &key.user, &error, is_news);
+    let error = Rc::new(error);
     shelf.open -= 1;
     shelf.dialling -= 1;
     shelf.rest_until = Some(Instant::now() + REST.delay(shelf.failures, fastrand::f64()));
@@ -387,7 +418,7 @@ fn failed(pool: &Rc<Pool>, error: ConnectError) {
     };
     drop(shelf);
     for waiter in refused.iter().filter(|waiter| waiter.is_waiting()) {
-        waiter.settle(State::Refused(Refusal::Rejected(Rc::clone(&error))));
+        waiter.settle(pool, State::Refused(Refusal::Rejected(Rc::clone(&error))));
     }
     shelf::publish(pool);
 }
@@ -405,6 +436,7 @@ impl Pool {
         parameters: &Parameters,
         switches: Option<&[u8]>,
     ) -> Result<(Lease, Vec<u8>), Refusal> {
+        self.until_resumed().await;
         let limit = self.settings.max_backend_connections;
         let seat = self.exchange.take_seat(limit);
         let seat = seat.ok_or(Refusal::full(limit))?;
@@ -414,17 +446,21 @@ impl Pool {
             switches,
             replication: None,
         };
+        let begun = Instant::now();
         let result = connect(&self.target, &self.login, opening, id, seat).await;
         let Opened {
             mut connection,
             greeting,
         } = result.map_err(|error| {
             let key = &self.key;
-            events::connect_failed(&key.backend, &key.database, &key.user, &error);
+            self.traffic.connects.add(error.word());
+            events::connect_failed(&key.backend, &key.database, &key.user, &error, true);
             Refusal::alone(error)
         })?;
+        self.traffic.connected(begun.elapsed());
         connection.memory.wearing = std::sync::Arc::new(parameters.clone());
-        self.shelf.borrow_mut().pinned += 1;
+        let badge = Rc::clone(&connection.badge);
+        self.shelf.borrow_mut().pinned.push(badge);
         Ok((Lease::own(self, Box::new(connection)), greeting))
     }
 

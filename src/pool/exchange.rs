@@ -11,6 +11,7 @@ use std::sync::{
 
 use super::Key;
 use crate::backend::{ConnectionId, Parcel, Seat, Seats};
+use crate::telemetry::counters::{Totals, Traffic};
 
 /// Takes messages to the workers. Implemented where the workers are.
 pub trait Post: Send + Sync {
@@ -25,6 +26,8 @@ pub struct Exchange {
     size: usize,
     least: usize,
     desks: Vec<Desk>,
+    /// What each worker has done.
+    traffic: Vec<Arc<Traffic>>,
     numbers: AtomicU64,
     connections: Arc<AtomicU64>,
     seats: Arc<Seats>,
@@ -60,11 +63,31 @@ impl Exchange {
             size,
             least,
             desks: (0..workers).map(desk).collect(),
+            traffic: (0..workers).map(|_| Arc::default()).collect(),
             numbers: AtomicU64::new(0),
             connections,
             seats,
             post,
         }
+    }
+
+    /// The whole pool's.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The counters that a worker writes.
+    pub(super) fn traffic(&self, worker: usize) -> Arc<Traffic> {
+        self.traffic.get(worker).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// What all workers have done together.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for traffic in &self.traffic {
+            traffic.add_to(&mut totals);
+        }
+        totals
     }
 
     /// Whether there is but one worker.

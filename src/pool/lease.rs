@@ -7,6 +7,7 @@ use std::{
 
 use super::{Home, Pool, shelf};
 use crate::backend::Connection;
+use crate::telemetry::events;
 
 /// A connection lent to one session. Dropping it closes the connection: a cancelled future
 /// cannot vouch for the wire. Only [`Lease::release`] gives it back.
@@ -51,7 +52,7 @@ impl Lease {
             && !self.pinned
         {
             self.pinned = true;
-            shelf::pin(&self.pool, connection.id);
+            shelf::pin(&self.pool, &connection.badge);
         }
     }
 
@@ -94,8 +95,9 @@ impl DerefMut for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
+            events::connection_discarded(&self.pool.key.backend, connection.pid);
             if self.pinned {
-                self.pool.shelf.borrow_mut().forget_pinned();
+                self.pool.shelf.borrow_mut().forget_pinned(connection.id);
             } else {
                 shelf::discard(&self.pool, connection.id);
             }

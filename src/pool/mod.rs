@@ -8,30 +8,37 @@
 mod acquire;
 mod exchange;
 mod lease;
+mod operate;
 mod settings;
 mod shelf;
+mod view;
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
+    ops::AddAssign,
     rc::Rc,
     sync::Arc,
     task::Waker,
     time::Instant,
 };
 
+use tokio::sync::Notify;
+
 pub use acquire::{Acquired, Refusal, Ticket, Wish};
 pub use exchange::{Exchange, Post};
 pub use lease::Lease;
 pub use settings::Settings;
+pub use view::{ConnectionView, View};
 
 use crate::auth::Credential;
 use crate::backend::{ConnectionId, Login, Target};
 use crate::protocol::Parameters;
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, counters::Traffic};
 use shelf::Shelf;
 
 /// What connections of one pool have in common. Never start-up parameters: those are adopted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The configuration's name for the database, which settings follow.
     pub entry: String,
@@ -43,6 +50,16 @@ pub struct Key {
     pub user: Vec<u8>,
 }
 
+impl Key {
+    /// What operators call the database: its entry's name, or the one that passed through `"*"`.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.entry.as_str() {
+            "*" => String::from_utf8_lossy(&self.database),
+            entry => entry.into(),
+        }
+    }
+}
+
 /// The connections of one key on one worker.
 pub struct Pool {
     key: Key,
@@ -50,6 +67,7 @@ pub struct Pool {
     login: Rc<Login>,
     settings: Settings,
     exchange: Arc<Exchange>,
+    traffic: Arc<Traffic>,
     /// Which worker this is, from 0.
     worker: usize,
     clock: Rc<Clock>,
@@ -59,6 +77,8 @@ pub struct Pool {
     epoch: Cell<u32>,
     /// Wakes the keeper of the idle connections; `None` until its first round.
     keeper: RefCell<Option<Waker>>,
+    /// Tells those who are to dial one of their own that a pause is over.
+    resumed: Notify,
 }
 
 /// A shared connection that a client was told the process id of.
@@ -84,6 +104,7 @@ impl Pool {
             target,
             login,
             settings,
+            traffic: exchange.traffic(worker),
             exchange,
             worker,
             clock,
@@ -91,9 +112,15 @@ impl Pool {
             reported: RefCell::default(),
             epoch: Cell::default(),
             keeper: RefCell::default(),
+            resumed: Notify::new(),
         });
         shelf::keep(&pool);
         pool
+    }
+
+    /// What operators call the database.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.key.name()
     }
 
     pub fn key(&self) -> &Key {
@@ -116,6 +143,12 @@ impl Pool {
                 shelf.rest_until = None;
             }
         }
+    }
+
+    /// The counters of what this worker does for the pool.
+    #[inline]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     pub fn settings(&self) -> &Settings {
@@ -212,4 +245,14 @@ pub struct Counts {
     pub dialling: usize,
     pub pinned: usize,
     pub waiting: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.open += more.open;
+        self.idle += more.idle;
+        self.dialling += more.dialling;
+        self.pinned += more.pinned;
+        self.waiting += more.waiting;
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Counts, Home, Pool, acquire, acquire::Waiter};
-use crate::backend::{ConnectError, Connection, ConnectionId};
+use crate::backend::{Badge, ConnectError, Connection, ConnectionId};
 use crate::protocol::{backend::body, notice};
 use crate::telemetry::events;
 
@@ -20,7 +20,7 @@ pub(super) struct Shelf {
     pub open: usize,
     pub dialling: usize,
     /// Connections that sessions keep, beyond the share.
-    pub pinned: usize,
+    pub pinned: Vec<Rc<Badge>>,
     /// The most recently used last. Boxed, for they move between leases with every transaction.
     #[expect(clippy::vec_box, reason = "a lease and a waiter hold the same box")]
     pub idle: Vec<Box<Connection>>,
@@ -31,12 +31,17 @@ pub(super) struct Shelf {
     pub failures: u32,
     /// No dial before this.
     pub rest_until: Option<Instant>,
+    /// None is lent and none is dialled.
+    pub paused: bool,
+    /// Connections dialled before this are closed when they are given back.
+    pub renewed: Option<Instant>,
     members: Vec<Member>,
 }
 
 /// A living shared connection, idle or lent.
 struct Member {
     home: Home,
+    badge: Rc<Badge>,
     residents: usize,
     /// Sessions that know its process id and have asked for it.
     cherished: usize,
@@ -48,12 +53,14 @@ impl Shelf {
             share,
             open: 0,
             dialling: 0,
-            pinned: 0,
+            pinned: Vec::new(),
             idle: Vec::new(),
             waiters: VecDeque::new(),
             failure: None,
             failures: 0,
             rest_until: None,
+            paused: false,
+            renewed: None,
             members: Vec::new(),
         }
     }
@@ -63,9 +70,32 @@ impl Shelf {
             open: self.open,
             idle: self.idle.len(),
             dialling: self.dialling,
-            pinned: self.pinned,
-            waiting: self.waiters.len(),
+            pinned: self.pinned.len(),
+            waiting: self.waiting().count(),
         }
+    }
+
+    /// Those that still wait.
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiter> {
+        let waiters = self.waiters.iter().map(|waiter| &**waiter);
+        waiters.filter(|waiter| waiter.is_waiting())
+    }
+
+    /// The living shared connections, idle or lent.
+    pub fn members(&self) -> impl Iterator<Item = &Rc<Badge>> {
+        self.members.iter().map(|member| &member.badge)
+    }
+
+    /// Whether a connection that is given back is to be closed instead.
+    fn is_over(&self, connection: &Connection, now: Instant) -> bool {
+        let outdated = self.is_outdated(&connection.badge);
+        let expired = connection.expires.is_some_and(|expires| expires <= now);
+        outdated || self.open > self.share || expired && !self.is_cherished(connection.id)
+    }
+
+    /// Whether it was dialled before all of them were to be made anew, or none is to be open.
+    pub fn is_outdated(&self, badge: &Badge) -> bool {
+        self.paused || self.renewed.is_some_and(|renewed| badge.since < renewed)
     }
 
     /// Takes an idle connection: the one asked for, else the most recently used.
@@ -92,6 +122,7 @@ impl Shelf {
                 id: connection.id,
                 pid: connection.pid,
             },
+            badge: Rc::clone(&connection.badge),
             residents: 0,
             cherished: 0,
         });
@@ -139,7 +170,7 @@ impl Shelf {
 
     /// Makes a pinned connection a shared one again, if there is room for it.
     pub fn unpin(&mut self, connection: &Connection) -> bool {
-        self.forget_pinned();
+        self.forget_pinned(connection.id);
         let room = self.open < self.share;
         if room {
             self.open += 1;
@@ -148,8 +179,8 @@ impl Shelf {
         room
     }
 
-    pub fn forget_pinned(&mut self) {
-        self.pinned = self.pinned.saturating_sub(1);
+    pub fn forget_pinned(&mut self, id: ConnectionId) {
+        self.pinned.retain(|badge| badge.id != id);
     }
 
     pub fn slack(&self) -> usize {
@@ -207,9 +238,7 @@ fn is_quiet(pool: &Pool, connection: &mut Connection, cx: &mut Context<'_>) -> b
 pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
     let now = pool.clock.now();
     let mut shelf = pool.shelf.borrow_mut();
-    let expired = connection.expires.is_some_and(|expires| expires <= now);
-    let surplus = shelf.open > shelf.share;
-    if surplus || (expired && !shelf.is_cherished(connection.id)) {
+    if shelf.is_over(&connection, now) {
         drop(shelf);
         close(pool, connection);
         return;
@@ -242,8 +271,9 @@ pub(super) fn put_back(pool: &Rc<Pool>, connection: Box<Connection>) {
 }
 
 /// Says good-bye to a shared connection and closes it.
-fn close(pool: &Rc<Pool>, mut connection: Box<Connection>) {
+pub(super) fn close(pool: &Rc<Pool>, mut connection: Box<Connection>) {
     connection.farewell();
+    events::connection_closed(&pool.key.backend, connection.pid);
     discard(pool, connection.id);
 }
 
@@ -266,11 +296,11 @@ fn serve_idle(pool: &Rc<Pool>) {
 }
 
 /// A shared connection becomes one session's own.
-pub(super) fn pin(pool: &Rc<Pool>, id: ConnectionId) {
+pub(super) fn pin(pool: &Rc<Pool>, badge: &Rc<Badge>) {
     {
         let mut shelf = pool.shelf.borrow_mut();
-        shelf.leave(id);
-        shelf.pinned += 1;
+        shelf.leave(badge.id);
+        shelf.pinned.push(Rc::clone(badge));
     }
     serve_idle(pool);
     acquire::dial_where_needed(pool);

@@ -1,6 +1,9 @@
 //! What a backend says.
 
-use super::frame::{HEADER, put_cstr, split_cstr, write};
+use super::{
+    frame::{HEADER, put_cstr, split_cstr, write},
+    frontend::Format,
+};
 
 /// The kinds of backend messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,8 +238,59 @@ pub const BIND_COMPLETE: &[u8] = &[b'2', 0, 0, 0, 4];
 pub const CLOSE_COMPLETE: &[u8] = &[b'3', 0, 0, 0, 4];
 /// A NoData, whole.
 pub const NO_DATA: &[u8] = &[b'n', 0, 0, 0, 4];
+/// A PortalSuspended, whole.
+pub const PORTAL_SUSPENDED: &[u8] = &[b's', 0, 0, 0, 4];
 /// An EmptyQueryResponse, whole.
 pub const EMPTY_QUERY_RESPONSE: &[u8] = &[b'I', 0, 0, 0, 4];
+
+/// A column of an answer of our own.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    pub name: &'a str,
+    /// The type's OID in `pg_type`.
+    pub oid: u32,
+    /// Bytes of a value; -1: it varies.
+    pub size: i16,
+    pub format: Format,
+}
+
+/// Appends a RowDescription.
+pub fn put_row_description(out: &mut Vec<u8>, fields: &[Field<'_>]) {
+    write(out, b'T', |out| {
+        put_count(out, fields.len());
+        for field in fields {
+            put_cstr(out, field.name.as_bytes());
+            // No table, no column of one.
+            out.extend_from_slice(&[0; 6]);
+            out.extend_from_slice(&field.oid.to_be_bytes());
+            out.extend_from_slice(&field.size.to_be_bytes());
+            out.extend_from_slice(&(-1_i32).to_be_bytes());
+            let format: u16 = match field.format {
+                Format::Text => 0,
+                Format::Binary => 1,
+            };
+            out.extend_from_slice(&format.to_be_bytes());
+        }
+    });
+}
+
+/// Appends a DataRow; `None` is NULL.
+pub fn put_data_row<'a>(out: &mut Vec<u8>, values: &[Option<std::borrow::Cow<'a, [u8]>>]) {
+    write(out, b'D', |out| {
+        put_count(out, values.len());
+        for value in values {
+            let length = value.as_ref().map(|value| i32::try_from(value.len()));
+            let length = length.map_or(-1, |length| length.unwrap_or(i32::MAX));
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(value.as_deref().unwrap_or_default());
+        }
+    });
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    let count = u16::try_from(count).unwrap_or(u16::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+}
 
 /// Appends AuthenticationOk.
 pub fn put_authentication_ok(out: &mut Vec<u8>) {

@@ -140,6 +140,61 @@ pub fn sasl_data(rest: &[u8]) -> Result<Option<&[u8]>, Malformed> {
         .ok_or(Malformed::TooLong)
 }
 
+/// What follows the names in a Bind: how many values it gives, and in which formats it wants
+/// the columns (none: text, one: all in that, else one a column).
+pub fn bind_formats(rest: &[u8]) -> Option<(u16, Vec<Format>)> {
+    let (_, rest) = split_words(rest)?;
+    let (count, mut rest) = rest.split_first_chunk::<2>()?;
+    let values = u16::from_be_bytes(*count);
+    for _ in 0..values {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        // Below zero: NULL, of no bytes.
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or_default();
+        rest = after.get(length..)?;
+    }
+    let (formats, _) = split_words(rest)?;
+    let formats = formats.into_iter().map(Format::of);
+    Some((values, formats.collect::<Option<_>>()?))
+}
+
+/// A count and as many 16-bit words.
+fn split_words(bytes: &[u8]) -> Option<(Vec<u16>, &[u8])> {
+    let (count, mut rest) = bytes.split_first_chunk::<2>()?;
+    let mut words = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (word, after) = rest.split_first_chunk::<2>()?;
+        words.push(u16::from_be_bytes(*word));
+        rest = after;
+    }
+    Some((words, rest))
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Text,
+    Binary,
+}
+
+impl Format {
+    fn of(word: u16) -> Option<Self> {
+        match word {
+            0 => Some(Self::Text),
+            1 => Some(Self::Binary),
+            _ => None,
+        }
+    }
+}
+
+/// How many rows an Execute's body asks for at most; 0: all.
+pub fn execute_limit(body: &[u8]) -> Option<usize> {
+    let (_, rest) = split_cstr(body)?;
+    let limit = rest.first_chunk::<4>()?;
+    // Below zero is all, too.
+    Some(usize::try_from(i32::from_be_bytes(*limit)).unwrap_or_default())
+}
+
 /// Appends a Query.
 pub fn put_query(out: &mut Vec<u8>, text: &[u8]) {
     write(out, b'Q', |out| put_cstr(out, text));

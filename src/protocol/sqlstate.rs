@@ -12,6 +12,7 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
     pub const TRANSACTION_RESOLUTION_UNKNOWN: Self = Self(*b"08007");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
+    pub const INVALID_CURSOR_NAME: Self = Self(*b"34000");
     pub const INVALID_PARAMETER_VALUE: Self = Self(*b"22023");
     pub const NO_ACTIVE_TRANSACTION: Self = Self(*b"25P01");
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
@@ -20,8 +21,13 @@ impl SqlState {
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
     pub const INVALID_PASSWORD: Self = Self(*b"28P01");
     pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    pub const SYNTAX_ERROR: Self = Self(*b"42601");
+    pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
+    pub const DUPLICATE_STATEMENT: Self = Self(*b"42P05");
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
+    pub const NOT_IN_STATE: Self = Self(*b"55000");
     pub const CANT_CHANGE_NOW: Self = Self(*b"55P02");
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");

@@ -1,8 +1,8 @@
 //! A client's life, from its first byte to its last.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
-    io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Database,
+    Database, console,
     login::{Door, elsewhere, look_up},
     plan::{ClientSeat, Plan},
     worker::{Mail, Worker},
@@ -20,10 +20,13 @@ use super::{
 use crate::auth::{Credential, User};
 use crate::handshake::{self, Arrival, negotiate};
 use crate::net::Link;
+use crate::protocol::SqlState;
 use crate::protocol::backend::put_authentication_ok;
 use crate::protocol::notice::Severity;
 use crate::protocol::startup::{Replication as Kind, Startup};
-use crate::session::{End, Fault, Replication, Session, Signal, Wishes, replicate, welcome};
+use crate::session::{
+    End, Fault, Handle, Replication, Session, Signal, Wishes, replicate, welcome,
+};
 use crate::telemetry::events;
 
 /// A client that is in.
@@ -33,6 +36,13 @@ enum Guest {
 }
 
 impl Guest {
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::Session(session) => session.handle(),
+            Self::Replication(replication) => replication.handle(),
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         match self {
             Self::Session(session) => session.signal(signal),
@@ -48,24 +58,28 @@ pub async fn serve(worker: Rc<Worker>, link: Link, mut seat: ClientSeat) {
     let Some(guest) = login.await else {
         return;
     };
+    let id = guest.handle().id;
     let end = match guest {
         Guest::Session(mut session) => {
-            let end = poll_fn(|cx| guarded(|| session.poll(cx))).await;
+            let end = poll_fn(|cx| guarded(&worker, || session.poll(cx))).await;
             Box::pin(session.finish(end)).await
         }
         Guest::Replication(mut replication) => {
-            let end = poll_fn(|cx| guarded(|| replication.poll(cx))).await;
+            let end = poll_fn(|cx| guarded(&worker, || replication.poll(cx))).await;
             Box::pin(replication.finish(end)).await
         }
     };
-    events::client_out(&end);
+    events::client_out(id, &end);
     drop(seat);
 }
 
 /// A panic ends the session that has it, and no other.
-fn guarded(poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
+fn guarded(worker: &Worker, poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| {
         events::session_panicked();
+        if let Some(book) = worker.doorbook() {
+            book.panics.add(1);
+        }
         Poll::Ready(Fault::Panic.into())
     })
 }
@@ -74,7 +88,8 @@ fn guarded(poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
 async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Guest> {
     let limit = worker.plan().settings.login_timeout;
     let mut preface = Vec::new();
-    let entering = enter(worker, &mut link, seat, &mut preface);
+    let asked = Cell::new(None);
+    let entering = enter(worker, &mut link, seat, &mut preface, &asked);
     let entered = if limit.is_zero() {
         entering.await
     } else {
@@ -84,26 +99,28 @@ async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Op
         }
     };
     match entered {
-        Ok(Visit::Stay(entry)) => finish_login(worker, link, entry, preface).await,
+        Ok(Visit::Stay(entry)) => finish_login(worker, link, *entry, preface).await,
+        Ok(Visit::Console(guest)) => {
+            // Boxed: the future of every login has room for it.
+            Box::pin(console::serve(worker, link, guest, preface)).await;
+            None
+        }
         Ok(Visit::Cancel { pid, key }) => {
             cancel(worker.plan(), pid, &key).await;
             None
         }
         Ok(Visit::Nothing) => None,
         Err(end) => {
-            refuse(link, preface, end).await;
+            refuse(worker, asked.get(), link, preface, end).await;
             None
         }
     }
 }
 
 /// What somebody comes for.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a login, in a future that is large already"
-)]
 enum Visit {
-    Stay(Entry),
+    Stay(Box<Entry>),
+    Console(console::Guest),
     Cancel { pid: i32, key: Vec<u8> },
     Nothing,
 }
@@ -119,20 +136,33 @@ struct Entry {
     credential: Credential,
 }
 
-/// `preface` is what the client is to be told before all else.
+/// `preface` is what the client is to be told before all else. Also tells which entry of the
+/// configuration was asked for, as soon as that is known.
 async fn enter(
     worker: &Rc<Worker>,
     link: &mut Link,
     seat: &mut ClientSeat,
     preface: &mut Vec<u8>,
+    asked_for: &Cell<Option<usize>>,
 ) -> Result<Visit, End> {
-    let (startup, mut ahead) = match negotiate(link).await.map_err(refused)? {
+    let arrived = match negotiate(link).await {
+        // As the server: no answer, not even that it is wrong.
+        Err(handshake::Error::Refused(why)) if why.is_silent() => {
+            events::client_refused(&link.ends().peer, &why);
+            count_refused(worker, None, "protocol");
+            return Ok(Visit::Nothing);
+        }
+        arrived => arrived.map_err(refused)?,
+    };
+    let (startup, mut ahead) = match arrived {
         Arrival::Startup(startup, ahead) => (startup, ahead),
         Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
         Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
-    admit(plan, seat)?;
+    if plan.is_closed() {
+        return Err(Fault::Draining.into());
+    }
     startup.negotiate(preface);
     let user = String::from_utf8_lossy(&startup.user).into_owned();
     let asked = startup
@@ -140,7 +170,21 @@ async fn enter(
         .clone()
         .unwrap_or_else(|| default_name(plan, &startup));
     let name = String::from_utf8_lossy(&asked).into_owned();
+    // Whom the house is too full for may still see why.
+    if startup.replication.is_none() && console::is_meant(plan, &name) {
+        let door = Door {
+            link,
+            ahead: &mut ahead,
+            preface,
+        };
+        // Boxed: the future of every login has room for it.
+        let rights = Box::pin(console::admit(worker, door, &user)).await?;
+        let guest = console::Guest::new(startup, ahead, name, rights);
+        return Ok(Visit::Console(guest));
+    }
+    admit(plan, seat)?;
     let at = find(plan, &name, startup.replication.as_ref());
+    asked_for.set(at);
     let found = at.and_then(|at| plan.settings.databases.get(at));
     // Without any database, nobody is let in anywhere.
     let Some(database) = found.or_else(|| elsewhere(plan, &user)) else {
@@ -157,14 +201,14 @@ async fn enter(
     let Some(at) = at else {
         return Err(Fault::NoSuchDatabase { database: name }.into());
     };
-    Ok(Visit::Stay(Entry {
+    Ok(Visit::Stay(Box::new(Entry {
         startup,
         ahead,
         database: at,
         name: asked,
         credential: entry.upstream(&user, proof),
         user: entry,
-    }))
+    })))
 }
 
 /// The database of a client that names none.
@@ -187,9 +231,6 @@ fn find(plan: &Plan, name: &str, replication: Option<&Kind>) -> Option<usize> {
 }
 
 fn admit(plan: &Plan, seat: &mut ClientSeat) -> Result<(), Fault> {
-    if plan.is_closed() {
-        return Err(Fault::Draining);
-    }
     let limit = plan.settings.max_clients;
     if plan.admit(seat) {
         Ok(())
@@ -212,11 +253,13 @@ async fn finish_login(
         user,
         credential,
     } = entry;
-    let database = worker.plan().settings.databases.get(database)?;
+    let at = database;
+    let database = worker.plan().settings.databases.get(at)?;
     for (key, value) in &database.startup {
         startup.default_to(key.as_bytes(), value.as_bytes());
     }
     let wishes = Wishes {
+        names: (name.clone().into(), startup.user.clone().into()),
         minor: startup.spoken(),
         parameters: startup.parameters,
         switches: startup.switches,
@@ -232,11 +275,16 @@ async fn finish_login(
     } else {
         let lobby = worker.lobby(database, &name, &startup.user, &user, credential);
         let entering = welcome(shared, &lobby, wishes, link);
-        entering.await.map(Guest::Session)
+        let entered = entering.await.map(Guest::Session);
+        if entered.is_ok() {
+            lobby.pool().traffic().logins.add(1);
+        }
+        entered
     };
     match entered {
         Ok(guest) => {
-            events::client_in(&name, &startup.user);
+            let handle = guest.handle();
+            events::client_in(handle.id, &handle.client(), &name, &startup.user);
             // Told to all while this one was still at the door.
             if worker.plan().is_closed() {
                 guest.signal(Signal::Drain);
@@ -244,7 +292,7 @@ async fn finish_login(
             Some(guest)
         }
         Err((link, preface, end)) => {
-            refuse(link, preface, end).await;
+            refuse(worker, Some(at), link, preface, end).await;
             None
         }
     }
@@ -252,10 +300,6 @@ async fn finish_login(
 
 fn refused(error: handshake::Error) -> End {
     match error {
-        handshake::Error::Refused(why) if why.is_silent() => {
-            events::client_refused(&why);
-            End::Client(io::Error::new(io::ErrorKind::InvalidData, why))
-        }
         handshake::Error::Refused(why) => Fault::Startup(why).into(),
         handshake::Error::Broken(error) => End::Client(error),
         order @ handshake::Error::DirectTls => Fault::StartupOrder(order).into(),
@@ -263,11 +307,21 @@ fn refused(error: handshake::Error) -> End {
 }
 
 /// Tells a client why it does not get in, after what it is to be told before all else.
-async fn refuse(mut link: Link, mut reply: Vec<u8>, end: End) {
+async fn refuse(
+    worker: &Worker,
+    database: Option<usize>,
+    mut link: Link,
+    mut reply: Vec<u8>,
+    end: End,
+) {
     let End::Fault(fault) = &end else {
+        events::client_lost(&link.ends().peer, &end);
         return;
     };
-    events::client_refused(fault);
+    if !fault.is_told() {
+        events::client_refused(&link.ends().peer, fault);
+    }
+    count_refused(worker, database, word(fault.sqlstate()));
     if fault.is_behind_admission() {
         put_authentication_ok(&mut reply);
     }
@@ -277,6 +331,28 @@ async fn refuse(mut link: Link, mut reply: Vec<u8>, end: End) {
         Poll::Ready(())
     })
     .await;
+}
+
+fn count_refused(worker: &Worker, database: Option<usize>, why: &'static str) {
+    if let Some(book) = worker.doorbook() {
+        book.refused(database, why);
+    }
+}
+
+/// Why a client is refused, in one word for the counters.
+fn word(code: SqlState) -> &'static str {
+    if code == SqlState::PROTOCOL_VIOLATION {
+        return "protocol";
+    }
+    match code.class() {
+        b"28" => "denied",
+        b"3D" => "no_database",
+        b"53" => "no_room",
+        b"57" => "unavailable",
+        b"08" => "timeout",
+        b"0A" => "unsupported",
+        _ => "error",
+    }
 }
 
 /// No answer, whatever comes of it. Ends when the cancel can hit nothing any more that is sent

@@ -1,5 +1,7 @@
 //! Lets a client prove who it is: what is known of it, what it is asked, and what it hears.
 
+use std::fmt::Display;
+
 use super::{
     Database,
     plan::Plan,
@@ -59,6 +61,52 @@ pub fn elsewhere<'a>(plan: &'a Plan, name: &str) -> Option<&'a Database> {
         .or_else(|| all.first())
 }
 
+/// Has a client prove to be `name` that wants to move the house itself: to somebody who knows a
+/// password of this very name, wherever that is. Neither trust nor what `users."*"` lets in as
+/// anybody proves anything.
+///
+/// # Errors
+/// It is not let in: what it is to hear, the same as a stranger. The log is told more.
+pub async fn prove_operator(worker: &Worker, door: Door<'_>, name: &str) -> Result<(), End> {
+    let plan = worker.plan();
+    let Some(first) = elsewhere(plan, name) else {
+        let user = name.to_owned();
+        return Err(Fault::WrongPassword { user }.into());
+    };
+    let all = plan.settings.databases.iter();
+    let others = all.filter(|one| !std::ptr::eq(*one, first));
+    let (mut judge, mut unasked) = (strict(first), None);
+    let mut found = Err(Denied::NoSuchUser);
+    for database in std::iter::once(first).chain(others) {
+        let database = strict(database);
+        match look_up(worker, &database, name).await {
+            Ok(Ok(user)) if user.known().is_ok() => {
+                (judge, found, unasked) = (database, Ok(user), None);
+                break;
+            }
+            Ok(_) => {}
+            Err(end) => unasked = Some(end),
+        }
+    }
+    // Somewhere it may be known.
+    if let Some(end) = unasked {
+        return Err(end);
+    }
+    let proved = door.prove(&judge.auth, &plan.seed, name, found).await;
+    proved.inspect_err(|_| worker.verifiers().doubt(&judge, name))?;
+    Ok(())
+}
+
+/// The database as one that asks everybody for a password of his own.
+fn strict(database: &Database) -> Database {
+    let mut database = database.clone();
+    database.auth.everyone = None;
+    if database.auth.method == Method::Trust {
+        database.auth.method = Method::ScramSha256;
+    }
+    database
+}
+
 /// A client that is to prove who it is.
 pub struct Door<'a> {
     pub link: &'a mut Link,
@@ -80,6 +128,7 @@ impl Door<'_> {
         name: &str,
         found: Result<User, Denied>,
     ) -> Result<(User, Option<Proof>), End> {
+        let client = self.link.ends().peer;
         let asked = found.as_ref().map_err(|denied| *denied);
         let (question, verdict) = auth.question(seed, name, asked);
         let answered = match question {
@@ -88,10 +137,12 @@ impl Door<'_> {
         };
         // Whoever cannot come in at all hears that the password is wrong, as everybody does.
         let proof = match (answered, verdict) {
-            (Ok(_) | Err(Unproven::Wrong), Err(denied)) => return Err(denied_to(name, &denied)),
-            (answered, _) => answered.map_err(|why| unproven(name, why))?,
+            (Ok(_) | Err(Unproven::Wrong), Err(denied)) => {
+                return Err(denied_to(&client, name, &denied));
+            }
+            (answered, _) => answered.map_err(|why| unproven(&client, name, why))?,
         };
-        let user = found.map_err(|denied| denied_to(name, &denied))?;
+        let user = found.map_err(|denied| denied_to(&client, name, &denied))?;
         Ok((user, proof))
     }
 
@@ -102,8 +153,8 @@ impl Door<'_> {
 }
 
 /// The log is told why; the client hears that the password is wrong.
-fn denied_to(name: &str, why: &dyn std::fmt::Display) -> End {
-    events::login_denied(name, why);
+fn denied_to(client: &dyn Display, name: &str, why: &dyn Display) -> End {
+    events::login_denied(client, name, why);
     let user = name.to_owned();
     Fault::WrongPassword { user }.into()
 }
@@ -115,14 +166,14 @@ fn random() -> std::io::Result<Random> {
     Ok(Random { nonce, salt })
 }
 
-fn unproven(name: &str, why: Unproven) -> End {
+fn unproven(client: &dyn Display, name: &str, why: Unproven) -> End {
     match why {
         Unproven::Broken(error) => End::Client(error),
         Unproven::Left => End::Gone,
-        Unproven::Wrong | Unproven::Length => denied_to(name, &why),
+        Unproven::Wrong | Unproven::Length => denied_to(client, name, &why),
         Unproven::Scram(error) => {
             // The client hears it in the server's words, which are few.
-            events::login_denied(name, &error);
+            events::login_denied(client, name, &error);
             Fault::Unproven(why).into()
         }
         Unproven::Empty

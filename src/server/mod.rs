@@ -3,7 +3,9 @@
 
 mod accept;
 mod client;
+mod console;
 mod login;
+mod numbers;
 mod plan;
 mod settings;
 mod verifiers;
@@ -13,6 +15,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
 use tokio::sync::oneshot;
 
+use crate::admin::{Census, History};
 use accept::Listener;
 use plan::Plan;
 pub use settings::{Database, Listen, Settings, Shutdown};
@@ -46,10 +49,35 @@ impl Door {
         self.0.clients()
     }
 
+    /// The end is near: everything still works, but no new work should be sent here.
+    pub fn announce_end(&self) {
+        self.0.announce_end();
+    }
+
+    /// Whether the end has been announced.
+    pub fn is_leaving(&self) -> bool {
+        self.0.is_leaving()
+    }
+
     /// No new client is let in (57P03); sessions leave as soon as they are idle (57P01).
     pub fn drain(&self) {
         self.0.close();
         self.0.tell_all(|| Mail::Drain);
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> History {
+        self.0.history()
+    }
+
+    /// How much every worker has at the moment.
+    pub async fn census(&self) -> Vec<Census> {
+        self.0.census().await
+    }
+
+    /// Waits until an operator asks for the end.
+    pub async fn asked_to_end(&self) {
+        self.0.asked_to_end.notified().await;
     }
 
     /// Sends every client away (57P01), whatever it is doing.
@@ -120,7 +148,12 @@ pub fn run_beside(settings: Settings) -> Result<Beside, StartError> {
         .name("worker-0".to_owned())
         .spawn(move || {
             // Told to stop, or its owner is gone: both are the end.
-            let until = async |_| stopped.await.unwrap_or_default();
+            let until = async |door: Door| {
+                tokio::select! {
+                    stopped = stopped => stopped.unwrap_or_default(),
+                    () = door.asked_to_end() => {}
+                }
+            };
             if let Err(error) = serve(settings, listeners, until) {
                 tracing::error!("{error}");
             }

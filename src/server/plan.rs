@@ -4,23 +4,36 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    Notify,
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
 
-use super::{Database, Settings, worker::Mail};
+use super::{Database, Settings, console, numbers::Marks, worker::Mail};
+use crate::admin::{self, Pauses};
 use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
 use crate::net::Detached;
 use crate::pool::{self, Exchange, Key, Post};
 use crate::session::CancelKeys;
+use crate::telemetry::counters::{Doorbook, Totals};
 
 /// What all workers share.
 pub struct Plan {
     pub settings: Settings,
+    /// As the console shows them.
+    pub databases: Vec<admin::Database>,
+    pub pauses: Mutex<Pauses>,
+    /// What had been done when.
+    pub marks: Mutex<Marks>,
+    /// An operator wants the process to end.
+    pub asked_to_end: Notify,
     pub cancels: Arc<CancelKeys>,
     pub statements: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
@@ -29,12 +42,24 @@ pub struct Plan {
     /// Clients that have shown a start-up, for `max_clients`.
     admitted: Arc<AtomicUsize>,
     mail: Arc<Mailboxes>,
-    exchanges: Mutex<HashMap<Key, Arc<Exchange>>>,
+    exchanges: Mutex<Exchanges>,
     /// By the backend's address as written.
     backends: Mutex<HashMap<String, Known>>,
+    /// The end has been announced; everything still works.
+    leaving: AtomicBool,
     closed: AtomicBool,
+    /// Each worker's.
+    doorbooks: Box<[Doorbook]>,
     /// What makes up the salts and the secrets of those who do not exist.
     pub seed: Seed,
+}
+
+/// What the workers' pools share, by their keys.
+#[derive(Default)]
+pub struct Exchanges {
+    pub live: HashMap<Key, Arc<Exchange>>,
+    /// What has been done by those that are forgotten: what is counted never shrinks.
+    pub past: HashMap<Key, Totals>,
 }
 
 impl Plan {
@@ -47,7 +72,13 @@ impl Plan {
         getrandom::fill(&mut seed)?;
         let workers = settings.workers.max(1);
         let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let doorbook = |_| Doorbook::new(settings.databases.len());
+        let doorbooks = (0..workers).map(doorbook).collect();
         let plan = Self {
+            databases: console::databases(&settings),
+            pauses: Mutex::default(),
+            marks: Mutex::new(Marks::new(Instant::now())),
+            asked_to_end: Notify::new(),
             settings,
             cancels: Arc::default(),
             statements: Arc::default(),
@@ -57,7 +88,9 @@ impl Plan {
             mail: Arc::new(Mailboxes(boxes)),
             exchanges: Mutex::default(),
             backends: Mutex::default(),
+            leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            doorbooks,
             seed,
         };
         Ok((plan, inboxes))
@@ -73,11 +106,8 @@ impl Plan {
 
     /// What the workers' pools of this key share.
     pub fn exchange(&self, key: &Key, settings: &pool::Settings) -> Arc<Exchange> {
-        let mut exchanges = self
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let exchange = exchanges.entry(key.clone()).or_insert_with(|| {
+        let mut exchanges = self.exchanges();
+        let exchange = exchanges.live.entry(key.clone()).or_insert_with(|| {
             let seats = self.known(&key.backend).seats;
             Arc::new(Exchange::new(
                 settings.pool_size,
@@ -93,15 +123,15 @@ impl Plan {
 
     /// Forgets what the workers' pools of this key shared, once none of them has it any more.
     pub fn forget_exchange(&self, key: &Key) {
-        let mut exchanges = self
-            .exchanges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if exchanges
-            .get(key)
-            .is_some_and(|exchange| Arc::strong_count(exchange) == 1)
-        {
-            exchanges.remove(key);
+        let mut exchanges = self.exchanges();
+        let is_used = |exchange: &Arc<Exchange>| Arc::strong_count(exchange) > 1;
+        if exchanges.live.get(key).is_none_or(is_used) {
+            return;
+        }
+        if let Some(exchange) = exchanges.live.remove(key) {
+            let totals = exchange.totals();
+            let key = admin::remembered_as(key, &totals);
+            *exchanges.past.entry(key).or_default() += &totals;
         }
     }
 
@@ -142,6 +172,10 @@ impl Plan {
         taken
     }
 
+    pub fn workers(&self) -> usize {
+        self.clients.len()
+    }
+
     pub fn hand_over(&self, stream: Detached, seat: ClientSeat) {
         self.mail.send(seat.worker, Mail::Client(stream, seat));
     }
@@ -154,6 +188,31 @@ impl Plan {
         for worker in 0..self.clients.len() {
             self.mail.send(worker, mail());
         }
+    }
+
+    /// The counters that this worker writes.
+    pub fn doorbook(&self, worker: usize) -> Option<&Doorbook> {
+        self.doorbooks.get(worker)
+    }
+
+    /// What the workers' pools share. The lock is not to be held for long: a worker that opens a
+    /// pool wants it.
+    pub fn exchanges(&self) -> MutexGuard<'_, Exchanges> {
+        let exchanges = self.exchanges.lock();
+        exchanges.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counters of each worker.
+    pub fn doorbooks(&self) -> &[Doorbook] {
+        &self.doorbooks
+    }
+
+    pub fn announce_end(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     pub fn close(&self) {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::admin;
 use crate::auth;
 use crate::backend;
 use crate::pool;
@@ -19,7 +20,7 @@ pub enum Listen {
     },
 }
 
-/// `[listen]`, `[shutdown]` and the databases.
+/// `[listen]`, `[shutdown]`, the databases, and the console.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub addresses: Vec<Listen>,
@@ -31,6 +32,7 @@ pub struct Settings {
     pub login_timeout: Duration,
     pub shutdown: Shutdown,
     pub databases: Vec<Database>,
+    pub admin: admin::Settings,
 }
 
 /// `[shutdown]`.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     runtime::{Builder, LocalOptions},
-    sync::mpsc::UnboundedReceiver,
+    sync::{mpsc::UnboundedReceiver, oneshot},
     task::spawn_local,
 };
 
@@ -19,16 +19,18 @@ use super::{
     Database,
     accept::{self, Listener},
     client,
+    numbers::APART,
     plan::{ClientSeat, Plan},
     verifiers::Verifiers,
 };
+use crate::admin::{Census, Detail, House, Report};
 use crate::auth::{Credential, User};
 use crate::backend::{Login, Parcel, Seat, Target};
 use crate::net::{Detached, Link, Stream};
 use crate::pool::{Key, Pool};
 use crate::protocol::startup::Replication;
 use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal, Upstream};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, counters::Doorbook};
 use crate::topology::Address;
 
 /// How often what is due by the clock is looked after.
@@ -51,6 +53,19 @@ pub enum Mail {
     Drain,
     /// Sessions are to leave now.
     Terminate,
+    /// Which databases are paused has changed.
+    Pauses,
+    /// Connections of this database (`None`: of all) from before the moment are to go.
+    Renew {
+        database: Option<String>,
+        moment: Instant,
+    },
+    /// An operator sends this session away.
+    Kill(SessionId),
+    /// Somebody wants to know what the worker has.
+    Report(Detail, oneshot::Sender<Report>),
+    /// Somebody wants to know how much the worker has.
+    Census(oneshot::Sender<Census>),
     /// The worker ends.
     Stop,
 }
@@ -131,6 +146,16 @@ async fn work(
             }
             Mail::Drain => worker.signal_all(Signal::Drain),
             Mail::Terminate => worker.signal_all(Signal::Terminate),
+            Mail::Pauses => worker.heed_pauses(),
+            Mail::Renew { database, moment } => worker.renew(database.as_deref(), moment),
+            Mail::Kill(session) => worker.shared.sessions.signal(session, Signal::Kill),
+            Mail::Report(detail, reply) => {
+                // Who asked may have left.
+                reply.send(worker.report(detail)).ok();
+            }
+            Mail::Census(reply) => {
+                reply.send(worker.census()).ok();
+            }
             Mail::Stop => return,
         }
     }
@@ -170,6 +195,11 @@ impl Worker {
 
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The counters of what is no pool's.
+    pub fn doorbook(&self) -> Option<&Doorbook> {
+        self.plan.doorbook(self.index())
     }
 
     pub fn shared(&self) -> &Rc<Shared> {
@@ -329,6 +359,7 @@ impl Worker {
             self.index(),
             Rc::clone(&self.shared.clock),
         );
+        pool.set_paused(self.plan.pauses().cover(&pool.name()));
         let settings = self.session_settings(database);
         let lobby = Rc::new(Lobby::new(pool, settings));
         self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
@@ -361,6 +392,39 @@ impl Worker {
         }
     }
 
+    fn heed_pauses(&self) {
+        let pauses = self.plan.pauses();
+        for pool in self.pools() {
+            pool.set_paused(pauses.cover(&pool.name()));
+        }
+    }
+
+    fn renew(&self, database: Option<&str>, moment: Instant) {
+        for pool in self.pools() {
+            if database.is_none_or(|database| database == pool.name()) {
+                pool.renew(moment);
+            }
+        }
+    }
+
+    fn pools(&self) -> Vec<Rc<Pool>> {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| Rc::clone(lobby.pool()));
+        pools.collect()
+    }
+
+    fn census(&self) -> Census {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| lobby.pool());
+        Census::take(&self.shared, pools)
+    }
+
+    fn report(&self, detail: Detail) -> Report {
+        let lobbies = self.lobbies.borrow();
+        let pools = lobbies.values().map(|lobby| lobby.pool());
+        Report::make(&self.shared, pools, Instant::now(), detail)
+    }
+
     fn signal_all(&self, signal: Signal) {
         self.shared.sessions.each(|handle| handle.signal(signal));
     }
@@ -378,12 +442,17 @@ async fn tick(worker: Rc<Worker>) {
         .sessions
         .values()
         .any(|settings| settings.has_limits());
+    let mut marked = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let now = Instant::now();
         worker.shared.clock.set(now);
+        if worker.index() == 0 && now.saturating_duration_since(marked) >= APART {
+            marked = now;
+            worker.plan.mark(now);
+        }
         worker.shared.sessions.look();
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
         for lobby in lobbies {

@@ -71,6 +71,7 @@ impl Session {
             return Ok(false);
         }
         self.names.insert(name.into(), statement);
+        self.pool.traffic().client_parses.add(1);
         self.tell(cx, backend::PARSE_COMPLETE)?;
         Ok(true)
     }

@@ -76,6 +76,10 @@ pub enum Fault {
     ClientIdle { database: String, limit: Duration },
     #[error("ambassador: shutting down; the session ends")]
     Shutdown,
+    #[error("ambassador: user \"{user}\" may not open the console")]
+    NoConsole { user: String },
+    #[error("terminating connection due to administrator command")]
+    Killed,
     #[error("ambassador: the system gives no randomness: {0}")]
     Randomness(#[source] io::Error),
     #[error("{0}")]
@@ -114,7 +118,7 @@ impl Fault {
         match self {
             Self::NoConnection { refusal, .. } => refusal_code(refusal),
             Self::BackendLost { loss, .. } => loss.sqlstate(),
-            Self::Shutdown => SqlState::ADMIN_SHUTDOWN,
+            Self::Shutdown | Self::Killed => SqlState::ADMIN_SHUTDOWN,
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } => *code,
@@ -134,7 +138,16 @@ impl Fault {
             Self::Unproven(why) => why.sqlstate(),
             Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
             Self::NotAsked { .. } | Self::Draining => SqlState::CANNOT_CONNECT_NOW,
+            Self::NoConsole { .. } => SqlState::INSUFFICIENT_PRIVILEGE,
         }
+    }
+
+    /// Whether the log was told of it, and of more than the client may hear, where the login failed.
+    pub fn is_told(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongPassword { .. } | Self::Unproven(handshake::Unproven::Scram(_))
+        )
     }
 
     fn detail(&self) -> Option<&'static str> {
@@ -158,6 +171,7 @@ impl Fault {
             Self::NoSuchDatabase { .. } => Some(
                 "Add [databases.NAME] to the configuration, or [databases.\"*\"] for every name.",
             ),
+            Self::NoConsole { .. } => Some("Add the user to console_users in [admin]."),
             Self::Setting { .. } => Some("The client asked for it when it logged in."),
             Self::QueryTimeout { .. } => Some("Raise query_timeout, or make the statement faster."),
             Self::IdleInTransaction { .. } => {
@@ -170,6 +184,7 @@ impl Fault {
             Self::Aborted
             | Self::Protocol
             | Self::Cancelled
+            | Self::Killed
             | Self::Randomness(_)
             | Self::StartupOrder(_)
             | Self::WrongPassword { .. }
@@ -269,7 +284,8 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
         | Refusal::Saturated { .. }
         | Refusal::BackendFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
         Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
-        Refusal::Rejected(_) => SqlState::INVALID_AUTHORIZATION,
+        // The client hears the backend's own words where there are any.
+        Refusal::Rejected(error) => error.code().unwrap_or(SqlState::INVALID_AUTHORIZATION),
     }
 }
 

@@ -80,7 +80,10 @@ impl Session {
             // What came before a good-bye is served, though it has to wait.
             Ok(0) if waits && says_good_bye(&self.inbox) => return Ok(false),
             Ok(0) => return Err(End::Gone),
-            Ok(len) => io.input.get(..len).unwrap_or_default(),
+            Ok(len) => {
+                self.pool.traffic().from_client.add(len as u64);
+                io.input.get(..len).unwrap_or_default()
+            }
             Err(error) => return Err(End::Client(error)),
         };
         self.flow.looks = 0;
@@ -115,7 +118,7 @@ impl Session {
         };
         self.ticket = None;
         match result {
-            Ok(lease) => self.lease = Some(lease),
+            Ok(lease) => self.hold(lease),
             Err(refusal) => self.denied = Some(refusal),
         }
         true
@@ -149,6 +152,7 @@ impl Session {
         if !bytes.is_empty()
             && let Some(lease) = &mut self.lease
         {
+            self.pool.traffic().to_backend.add(bytes.len() as u64);
             // A broken pipe shows where the backend's last words are read.
             lease.link.send(cx, bytes).ok();
         }

@@ -10,13 +10,23 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::Settings;
+use super::{Settings, pin};
+use crate::net::{self, Ends};
+use crate::pool::{Key, Pool};
+use crate::protocol::Parameters;
 
 /// Names a session of the process.
 pub type SessionId = u64;
 
 /// Dropped when a cancel is over; who sent it waits for that.
 pub type PendingCancel = oneshot::Sender<()>;
+/// Whose session it is: [`Sessions::of`] numbers them so.
+pub fn worker_of(id: SessionId) -> usize {
+    usize::try_from(id >> OF_ONE_WORKER).unwrap_or(usize::MAX)
+}
+
+/// Bits of a number that a worker's sessions differ in.
+const OF_ONE_WORKER: u32 = 48;
 
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +46,8 @@ pub enum Phase {
 pub enum Signal {
     /// Leave now.
     Terminate,
+    /// An operator sends this one away.
+    Kill,
     /// The ambassador shuts down: leave when idle.
     Drain,
     /// `idle_in_transaction_timeout` is over.
@@ -52,8 +64,9 @@ pub enum Signal {
 
 impl Signal {
     /// The gravest first.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Terminate,
+        Self::Kill,
         Self::Drain,
         Self::IdleInTransaction,
         Self::ClientIdle,
@@ -63,10 +76,29 @@ impl Signal {
     ];
 }
 
+/// Who a session's client is.
+#[derive(Clone, Default)]
+pub struct Who {
+    /// The database's name as the client said it.
+    pub database: Box<[u8]>,
+    pub user: Box<[u8]>,
+    pub ends: Ends,
+    /// Where its requests go; `None`: nowhere, it talks with us.
+    pub pool: Option<Rc<Pool>>,
+    /// What it was told of its settings when it came in.
+    pub told: Rc<Parameters>,
+}
+
 /// A session's face to its worker.
-#[derive(Debug)]
 pub struct Handle {
     pub id: SessionId,
+    who: Who,
+    /// When it came, on the coarse clock.
+    begun: Instant,
+    /// The application's name since it changed it; `None`: it has not.
+    renamed: RefCell<Option<Box<[u8]>>>,
+    pinned: Cell<Option<(pin::Reason, Instant)>>,
+    prepared: Cell<usize>,
     phase: Cell<Phase>,
     /// Since when the phase lasts, on the coarse clock.
     since: Cell<Instant>,
@@ -81,9 +113,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn new(id: SessionId, now: Instant, limits: &Rc<Settings>) -> Self {
+    pub fn new(id: SessionId, now: Instant, limits: &Rc<Settings>, who: Who) -> Self {
         Self {
             id,
+            who,
+            begun: now,
+            renamed: RefCell::default(),
+            pinned: Cell::default(),
+            prepared: Cell::default(),
             phase: Cell::new(Phase::Idle),
             since: Cell::new(now),
             signals: Cell::new(0),
@@ -135,7 +172,7 @@ impl Handle {
 
     /// The gravest signal that has not been heeded.
     #[inline]
-    pub(super) fn take_signal(&self) -> Option<Signal> {
+    pub fn take_signal(&self) -> Option<Signal> {
         let signals = self.signals.get();
         if signals == 0 {
             return None;
@@ -147,17 +184,94 @@ impl Handle {
         Some(first)
     }
 
-    pub(super) fn take_cancels(&self) -> Vec<PendingCancel> {
+    pub fn take_cancels(&self) -> Vec<PendingCancel> {
         self.cancels.take()
     }
 
-    pub(super) fn register(&self, waker: &Waker) {
+    pub fn register(&self, waker: &Waker) {
         self.waker.borrow_mut().clone_from(waker);
+    }
+
+    /// The client calls itself otherwise.
+    pub(super) fn rename(&self, application: &[u8]) {
+        self.renamed.replace(Some(application.into()));
+    }
+
+    /// The session keeps its connection, or does not any more.
+    pub(super) fn set_pinned(&self, reason: Option<pin::Reason>, now: Instant) {
+        self.pinned.set(reason.map(|reason| (reason, now)));
+    }
+
+    #[inline]
+    pub(super) fn set_prepared(&self, statements: usize) {
+        self.prepared.set(statements);
+    }
+
+    /// The client's end of its connection.
+    pub fn client(&self) -> net::End {
+        self.who.ends.peer
+    }
+
+    /// Where the session's requests go; `None`: nowhere, it talks with us.
+    pub fn pool(&self) -> Option<&Rc<Pool>> {
+        self.who.pool.as_ref()
+    }
+
+    /// Why the session keeps its connection.
+    pub fn pinned(&self) -> Option<&'static str> {
+        self.pinned.get().map(|(reason, _)| reason.name())
+    }
+
+    /// Looks at the session; reads what is kept anyway.
+    pub fn view(&self) -> View {
+        let who = &self.who;
+        let renamed = self.renamed.borrow();
+        let application = renamed.as_deref().or(who.told.get(b"application_name"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        View {
+            id: self.id,
+            database: text(&who.database),
+            user: text(&who.user),
+            application: text(application.unwrap_or_default()),
+            ends: who.ends,
+            pool: who.pool.as_ref().map(|pool| pool.key().clone()),
+            begun: self.begun,
+            phase: self.phase(),
+            since: self.since(),
+            pinned: self
+                .pinned
+                .get()
+                .map(|(reason, since)| (reason.name(), since)),
+            prepared: self.prepared.get(),
+        }
     }
 }
 
+/// What others may see of a session: plain data, put together when somebody asks.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub id: SessionId,
+    /// As the client said it.
+    pub database: String,
+    pub user: String,
+    /// `application_name`.
+    pub application: String,
+    pub ends: Ends,
+    /// `None`: the session is with the console.
+    pub pool: Option<Key>,
+    /// When the client came.
+    pub begun: Instant,
+    pub phase: Phase,
+    /// Since when the phase lasts.
+    pub since: Instant,
+    /// Why the session keeps its connection, and since when.
+    pub pinned: Option<(&'static str, Instant)>,
+    /// Statements that the client has prepared by name.
+    pub prepared: usize,
+}
+
 /// The sessions of one worker.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sessions {
     all: RefCell<HashMap<SessionId, Rc<Handle>>>,
     /// One of them does not read from its client.
@@ -169,14 +283,14 @@ impl Sessions {
     /// Of all workers no two give out the same number: connections move, and remember it.
     pub fn of(worker: usize) -> Self {
         let sessions = Self::default();
-        sessions.next.set((worker as SessionId) << 48);
+        sessions.next.set((worker as SessionId) << OF_ONE_WORKER);
         sessions
     }
 
-    pub fn enter(&self, now: Instant, limits: &Rc<Settings>) -> Rc<Handle> {
+    pub fn enter(&self, now: Instant, limits: &Rc<Settings>, who: Who) -> Rc<Handle> {
         let id = self.next.get();
         self.next.set(id + 1);
-        let handle = Rc::new(Handle::new(id, now, limits));
+        let handle = Rc::new(Handle::new(id, now, limits, who));
         self.all.borrow_mut().insert(id, Rc::clone(&handle));
         handle
     }
@@ -236,7 +350,7 @@ mod tests {
 
     #[test]
     fn no_signal_is_forgotten_for_another_and_the_gravest_comes_first() {
-        let handle = Handle::new(1, Instant::now(), &Rc::default());
+        let handle = Handle::new(1, Instant::now(), &Rc::default(), Who::default());
         handle.signal(Signal::Cancel);
         handle.signal(Signal::Terminate);
         assert_eq!(handle.take_signal(), Some(Signal::Terminate));
@@ -247,7 +361,7 @@ mod tests {
     #[test]
     fn a_session_that_left_is_not_reached() {
         let sessions = Sessions::default();
-        let handle = sessions.enter(Instant::now(), &Rc::default());
+        let handle = sessions.enter(Instant::now(), &Rc::default(), Who::default());
         sessions.leave(handle.id);
         sessions.signal(handle.id, Signal::Cancel);
         assert_eq!(handle.take_signal(), None);

@@ -116,6 +116,7 @@ impl Session {
                 Ok(())
             }
             Signal::Terminate => Err(Fault::Shutdown.into()),
+            Signal::Kill => Err(Fault::Killed.into()),
             Signal::Look => self.look(),
         }
     }

@@ -139,6 +139,9 @@ impl Session {
         let reports = std::mem::take(&mut self.flow.reports);
         for (name, former) in reports.iter().filter(|_| inside) {
             put_parameter_status(&mut out, name, former);
+            if name == b"application_name" {
+                self.handle.rename(former);
+            }
             Rc::make_mut(&mut self.identity.told).set(name, former);
         }
         out

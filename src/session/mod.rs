@@ -7,6 +7,7 @@
 mod adopt;
 mod cancel;
 mod converse;
+mod count;
 mod depart;
 mod extended;
 mod failed;
@@ -39,9 +40,9 @@ use std::{
     task::{Context, Poll},
 };
 
-pub use cancel::{CancelKeys, Place};
+pub use cancel::{CancelKeys, KeyHandle, Place};
 pub use fault::{End, Fault};
-pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal};
+pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who, worker_of};
 pub use lobby::Lobby;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
@@ -152,6 +153,8 @@ struct Flow {
     needed: usize,
     /// How often the client, closed, was looked after since it was last read from.
     looks: u8,
+    /// When it began, for the counters.
+    began: count::Began,
     /// The lease outlives the transaction.
     keep: Keep,
     /// What pins the session of what is under way, behind its last DISCARD ALL.
@@ -199,6 +202,11 @@ struct Io {
 }
 
 impl Session {
+    /// What the rest of the worker sees of it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Tells the session something, as its worker may.
     pub fn signal(&self, signal: Signal) {
         self.handle.signal(signal);
@@ -249,6 +257,7 @@ impl Session {
         if self.flow.deaf || bytes.is_empty() {
             return Ok(());
         }
+        self.pool.traffic().to_client.add(bytes.len() as u64);
         let sent = self.client.send(cx, bytes);
         self.unless_leaving(sent)
     }
@@ -274,5 +283,14 @@ impl Session {
     #[inline]
     fn enter(&self, phase: Phase) {
         self.handle.enter(phase, self.shared.clock.now());
+        self.handle.set_prepared(self.names.len());
+    }
+
+    /// Takes a connection for what comes next.
+    #[inline]
+    fn hold(&mut self, lease: Lease) {
+        self.pool.traffic().assignments.add(1);
+        lease.lent_to(self.handle.id);
+        self.lease = Some(lease);
     }
 }

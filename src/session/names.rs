@@ -75,6 +75,12 @@ pub struct Former {
 }
 
 impl Names {
+    /// How many the client has by name.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.named.get(name)

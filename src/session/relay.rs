@@ -85,7 +85,10 @@ impl Session {
         };
         let read = match read {
             Ok(0) => Err("the backend closed the connection".to_owned()),
-            Ok(len) => Ok(len),
+            Ok(len) => {
+                self.pool.traffic().from_backend.add(len as u64);
+                Ok(len)
+            }
             Err(error) => Err(error.to_string()),
         };
         let len = match read {
@@ -172,7 +175,7 @@ impl Session {
             Kind::ReadyForQuery => self.ready(header, seen, splice),
             Kind::CommandComplete => self.complete(header, seen, splice),
             Kind::ParseComplete => self.parsed(),
-            Kind::BindComplete => self.done(Reply::Bind),
+            Kind::BindComplete => self.bound(),
             Kind::CloseComplete => self.done(Reply::Close),
             Kind::RowDescription | Kind::NoData => self.returns(header, seen),
             Kind::EmptyQueryResponse | Kind::PortalSuspended => match self.ledger.front() {
@@ -283,7 +286,22 @@ impl Session {
         {
             note.name.statement.proven.store(true, Ordering::Relaxed);
         }
-        self.done(Reply::Parse)
+        let step = self.done(Reply::Parse)?;
+        let traffic = self.pool.traffic();
+        traffic.server_parses.add(1);
+        if matches!(step, Step::Pass) {
+            traffic.client_parses.add(1);
+        }
+        Ok(step)
+    }
+
+    #[inline]
+    fn bound(&mut self) -> Result<Step, Break> {
+        let step = self.done(Reply::Bind)?;
+        if matches!(step, Step::Pass) {
+            self.pool.traffic().binds.add(1);
+        }
+        Ok(step)
     }
 
     fn ready(
@@ -301,6 +319,9 @@ impl Session {
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
         let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
+        if matches!(step, Step::Pass) {
+            self.request_ended();
+        }
         if std::mem::take(&mut self.flow.adopted) {
             self.tell_unreported(splice);
         }
@@ -323,10 +344,14 @@ impl Session {
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
             }
-            return match self.ledger.front() {
+            let step = match self.ledger.front() {
                 Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
                 Some(_) | None => self.by_front(),
             };
+            if matches!(step, Ok(Step::Pass)) {
+                self.pool.traffic().statements.add(1);
+            }
+            return step;
         }
         if seen.len() < header.len && header.len <= GATHER {
             return Ok(Step::Gather);
@@ -342,6 +367,7 @@ impl Session {
         let Role::Changes(change) = owed.role else {
             return self.by_front();
         };
+        self.pool.traffic().statements.add(1);
         if owed.reply == Reply::Query {
             self.ledger.owe_front(Reply::Query, owed.stake);
         }
@@ -370,7 +396,9 @@ impl Session {
         if !matches!(self.flow.keep, Keep::Pinned(_)) {
             return;
         }
-        if let Some(reason) = self.flow.pinned_anew.take() {
+        let anew = self.flow.pinned_anew.take();
+        self.handle.set_pinned(anew, self.shared.clock.now());
+        if let Some(reason) = anew {
             self.flow.keep = Keep::Pinned(reason);
             return;
         }
@@ -417,6 +445,9 @@ impl Session {
             let skipped = self.ledger.fail();
             self.undo(skipped, Cause::Failure);
             return Ok(Step::Replaced);
+        }
+        if front.role.is_client() {
+            self.pool.traffic().statements.add(1);
         }
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.
@@ -609,6 +640,9 @@ impl Session {
             && self.flow.reports.get(name).is_none()
         {
             self.flow.reports.set(name, former);
+        }
+        if name == b"application_name" {
+            self.handle.rename(value);
         }
         std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
         Ok(Step::Pass)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    End, Fault, Handle, PendingCancel, Phase, Place, Settings, Shared, Signal, Wishes,
+    End, Fault, Handle, PendingCancel, Phase, Place, Settings, Shared, Signal, Who, Wishes,
     cancel::KeyHandle, welcome::Turned,
 };
 use crate::backend::{self, Connection, ConnectionId, Login, Opened, Opening, Seat, Target};
@@ -62,6 +62,10 @@ pub struct Replication {
 }
 
 impl Replication {
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Tells the session something, as its worker may.
     pub fn signal(&self, signal: Signal) {
         self.handle.signal(signal);
@@ -100,6 +104,7 @@ impl Replication {
     fn heed(&mut self, signal: Signal) -> Result<(), End> {
         match signal {
             Signal::Terminate => Err(Fault::Shutdown.into()),
+            Signal::Kill => Err(Fault::Killed.into()),
             Signal::Drain => {
                 self.draining = true;
                 self.leave_if_drained()
@@ -281,7 +286,7 @@ pub async fn replicate(
     shared: &Rc<Shared>,
     settings: &Rc<Settings>,
     upstream: Upstream,
-    wishes: Wishes,
+    mut wishes: Wishes,
     mut client: Link,
 ) -> Result<Box<Replication>, Turned> {
     let target = Rc::clone(&upstream.target);
@@ -290,7 +295,15 @@ pub async fn replicate(
         Err(fault) => return Err((client, wishes.preface, fault.into())),
     };
     let backend = Box::new(opened.connection);
-    let handle = shared.sessions.enter(shared.clock.now(), settings);
+    let (database, user) = std::mem::take(&mut wishes.names);
+    let who = Who {
+        database,
+        user,
+        ends: client.ends(),
+        pool: None,
+        told: Rc::new(backend.statuses.clone()),
+    };
+    let handle = shared.sessions.enter(shared.clock.now(), settings, who);
     // How long it may be idle is the backend's to say (wal_sender_timeout).
     handle.enter(Phase::Waiting, shared.clock.now());
     let place = Place {
@@ -357,7 +370,7 @@ async fn dial(upstream: Upstream, wishes: &Wishes) -> Result<Opened, Fault> {
     };
     let opened = backend::connect(&target, &login, opening, id, seat).await;
     opened.map_err(|error| {
-        events::connect_failed(&address, &login.database, &login.user, &error);
+        events::connect_failed(&address, &login.database, &login.user, &error, true);
         fault(Refusal::alone(error))
     })
 }

@@ -88,13 +88,13 @@ impl Session {
         if self.lease.is_none() && !self.checkout(reading) {
             return false;
         }
-        let Some(lease) = &mut self.lease else {
-            return false;
-        };
         if !self.ledger.is_empty() {
             return true;
         }
-        self.handle.enter(Phase::Active, self.shared.clock.now());
+        self.request_begins();
+        let Some(lease) = &mut self.lease else {
+            return false;
+        };
         self.flow.misshapen = None;
         if self.flow.status == Status::Idle {
             let wanted = &self.identity.parameters;
@@ -121,7 +121,7 @@ impl Session {
             only_home,
         };
         match self.pool.acquire(wish) {
-            Acquired::Lease(lease) => self.lease = Some(lease),
+            Acquired::Lease(lease) => self.hold(lease),
             Acquired::Wait(ticket) => {
                 self.ticket = Some(ticket);
                 self.enter(Phase::Waiting);
@@ -176,8 +176,11 @@ impl Session {
         {
             lease.pin();
             self.flow.keep = Keep::Pinned(reason);
+            let now = self.shared.clock.now();
+            self.handle.set_pinned(Some(reason), now);
+            self.pool.traffic().pins.add(reason.name());
             let key = self.pool.key();
-            events::pinned(&key.database, &key.user, reason.name());
+            events::pinned(self.handle.id, &key.database, &key.user, reason.name());
         }
     }
 }

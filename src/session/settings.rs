@@ -12,6 +12,17 @@ pub enum PoolMode {
     Statement,
 }
 
+impl PoolMode {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+            Self::Statement => "statement",
+        }
+    }
+}
+
 /// Limits of one session.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use super::{
-    End, Fault, Flow, Identity, Keep, Lobby, Place, PoolMode, Session, Shared, adopt,
+    End, Fault, Flow, Identity, Keep, Lobby, Place, PoolMode, Session, Shared, Who, adopt,
     converse::converse,
     ledger::Ledger,
     lobby::{Greeting, Welcome},
@@ -37,6 +37,8 @@ pub struct Wishes {
     pub preface: Vec<u8>,
     /// What the client has sent behind its start-up.
     pub ahead: Vec<u8>,
+    /// The database's name and the user's as the client said them.
+    pub names: (Box<[u8]>, Box<[u8]>),
 }
 
 /// A client that is not let in: what it is to be told before all else, and why it is not.
@@ -50,7 +52,7 @@ pub type Turned = (Link, Vec<u8>, End);
 pub async fn welcome(
     shared: &Rc<Shared>,
     lobby: &Lobby,
-    wishes: Wishes,
+    mut wishes: Wishes,
     client: Link,
 ) -> Result<Box<Session>, Turned> {
     let Lobby { pool, settings, .. } = lobby;
@@ -58,7 +60,16 @@ pub async fn welcome(
         Ok(entrance) => entrance,
         Err(end) => return Err((client, wishes.preface, end)),
     };
-    let handle = shared.sessions.enter(shared.clock.now(), settings);
+    let (database, user) = std::mem::take(&mut wishes.names);
+    let who = Who {
+        database,
+        user,
+        ends: client.ends(),
+        pool: Some(Rc::clone(pool)),
+        told: Rc::clone(&entrance.welcome.told),
+    };
+    let now = shared.clock.now();
+    let handle = shared.sessions.enter(now, settings, who);
     let place = Place {
         worker: shared.worker,
         session: handle.id,
@@ -84,7 +95,12 @@ pub async fn welcome(
     if settings.pool_mode == PoolMode::Session {
         flow.keep = Keep::Session;
     }
-    if entrance.own.is_some() {
+    if let Some(lease) = &entrance.own {
+        lease.lent_to(handle.id);
+        pool.traffic().pins.add(pin::Reason::Startup.name());
+        handle.set_pinned(Some(pin::Reason::Startup), now);
+        let (key, reason) = (pool.key(), pin::Reason::Startup.name());
+        events::pinned(handle.id, &key.database, &key.user, reason);
         flow.keep = Keep::Pinned(pin::Reason::Startup);
         flow.tainted = true;
     }
@@ -273,8 +289,6 @@ async fn enter_alone(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Resul
         .dial_own(&wishes.parameters, wishes.switches.as_deref())
         .await
         .map_err(|refusal| Fault::no_connection(pool, refusal))?;
-    let key = pool.key();
-    events::pinned(&key.database, &key.user, pin::Reason::Startup.name());
     let parameters = Arc::clone(&lease.memory.wearing);
     let welcome = Welcome::new(
         shared,

@@ -1,76 +1,106 @@
-//! One event, one function; what is logged has one wording.
+//! One event, one function; what is logged has one wording, and one line.
 
-use core::fmt::Display;
+use core::fmt::{self, Display, Write};
 
 use tracing::{debug, info, warn};
 
-/// A backend could not be reached or did not let us in.
-pub fn connect_failed(backend: &str, database: &[u8], user: &[u8], error: &dyn Display) {
-    let (database, user) = (name(database), name(user));
-    warn!(backend, %database, %user, "cannot connect upstream: {error}");
+/// A backend could not be reached or did not let us in. Told loudly once: as long as the reason
+/// stays the same, it is no news.
+pub fn connect_failed(
+    backend: &str,
+    database: &[u8],
+    user: &[u8],
+    error: &dyn Display,
+    is_news: bool,
+) {
+    let (database, user, error) = (Name(database), Name(user), Line(error));
+    if is_news {
+        warn!(backend, %database, %user, "cannot connect upstream: {error}");
+    } else {
+        debug!(backend, %database, %user, "still cannot connect upstream: {error}");
+    }
 }
 
 /// A backend takes no start-up of our protocol version, but one of 3.0.
 pub fn older_protocol(backend: &dyn Display, why: &dyn Display) {
-    info!(%backend, "from now on protocol 3.0 is spoken with it: {why}");
+    info!(%backend, "from now on protocol 3.0 is spoken with it: {}", Line(why));
 }
 
-/// A connection was made.
-pub fn connected(backend: &str, database: &[u8], user: &[u8], pid: i32) {
-    let (database, user) = (name(database), name(user));
-    debug!(backend, %database, %user, pid, "connected upstream");
+/// A connection was made, after so many failures in a row.
+pub fn connected(backend: &str, database: &[u8], user: &[u8], pid: i32, failures: u32) {
+    let (database, user) = (Name(database), Name(user));
+    if failures > 0 {
+        info!(backend, %database, %user, pid, failures, "connected upstream again");
+    } else {
+        debug!(backend, %database, %user, pid, "connected upstream");
+    }
+}
+
+/// A connection was closed: it is too old, has been idle for too long, or is one too many.
+pub fn connection_closed(backend: &str, pid: i32) {
+    debug!(backend, pid, "closed an upstream connection");
+}
+
+/// A connection was closed because whoever had it could not give it back clean.
+pub fn connection_discarded(backend: &str, pid: i32) {
+    debug!(backend, pid, "gave up an upstream connection");
 }
 
 /// An idle connection ended or said something unasked.
 pub fn idle_connection_lost(backend: &str, pid: i32, said: &str) {
-    info!(backend, pid, "an idle connection ended: {said}");
+    info!(backend, pid, "an idle connection ended: {}", Line(&said));
 }
 
 /// A connection with a lease on it was lost.
 pub fn connection_lost(backend: &str, pid: i32, why: &dyn Display) {
-    warn!(backend, pid, "a connection in use was lost: {why}");
+    warn!(backend, pid, "a connection in use was lost: {}", Line(why));
 }
 
 /// A CancelRequest did not get through.
 pub fn cancel_failed(backend: &dyn Display, pid: i32, error: &dyn Display) {
-    warn!(%backend, pid, "cannot cancel upstream: {error}");
+    warn!(%backend, pid, "cannot cancel upstream: {}", Line(error));
 }
 
-/// A client got in.
-pub fn client_in(database: &[u8], user: &[u8]) {
-    let (database, user) = (name(database), name(user));
-    debug!(%database, %user, "client logged in");
+/// A client got in; `session` is its number in what is told of it later.
+pub fn client_in(session: u64, client: &dyn Display, database: &[u8], user: &[u8]) {
+    let (database, user) = (Name(database), Name(user));
+    debug!(session, %client, %database, %user, "client logged in");
 }
 
 /// A client did not get in.
-pub fn client_refused(why: &dyn Display) {
-    info!("client refused: {why}");
+pub fn client_refused(client: &dyn Display, why: &dyn Display) {
+    info!(%client, "client refused: {}", Line(why));
+}
+
+/// A client left before it was in.
+pub fn client_lost(client: &dyn Display, why: &dyn Display) {
+    debug!(%client, "client left during its login: {}", Line(why));
 }
 
 /// A client is not let in; it hears less than this.
-pub fn login_denied(user: &str, why: &dyn Display) {
-    info!(user, "login failed: {why}");
+pub fn login_denied(client: &dyn Display, user: &str, why: &dyn Display) {
+    info!(%client, user = %Line(&user), "login failed: {}", Line(why));
 }
 
 /// A verifier could not be asked for.
 pub fn verifier_not_asked(database: &str, why: &dyn Display) {
-    warn!(database, "the auth query failed: {why}");
+    warn!(database, "the auth query failed: {}", Line(why));
 }
 
 /// A password's file could not be read anew.
 pub fn secret_not_read(why: &dyn Display) {
-    warn!("the password of before counts: {why}");
+    warn!("the password of before counts: {}", Line(why));
 }
 
 /// A client left, or was sent away.
-pub fn client_out(why: &dyn Display) {
-    debug!("client left: {why}");
+pub fn client_out(session: u64, why: &dyn Display) {
+    debug!(session, "client left: {}", Line(why));
 }
 
 /// A session keeps its connection beyond the transaction.
-pub fn pinned(database: &[u8], user: &[u8], reason: &str) {
-    let (database, user) = (name(database), name(user));
-    info!(%database, %user, reason, "session pinned");
+pub fn pinned(session: u64, database: &[u8], user: &[u8], reason: &str) {
+    let (database, user) = (Name(database), Name(user));
+    info!(session, %database, %user, reason, "session pinned");
 }
 
 /// A session ended by a defect of ours.
@@ -78,6 +108,46 @@ pub fn session_panicked() {
     tracing::error!("a session panicked; the others go on");
 }
 
-fn name(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+/// A name that a client made up.
+struct Name<'a>(&'a [u8]);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Line(&String::from_utf8_lossy(self.0)).fmt(f)
+    }
+}
+
+/// Text that others have a say in. It stays on its line: a control character is shown, not
+/// obeyed, or a client could write lines of its own into the log.
+struct Line<'a>(&'a dyn Display);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Shown(f), "{}", self.0)
+    }
+}
+
+struct Shown<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Shown<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            match letter.is_control() {
+                true => write!(self.0, "{}", letter.escape_default())?,
+                false => self.0.write_char(letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_stays_on_its_line() {
+        let name = Name(b"a\nb\r\x1b[31m\xff\xc3\xa9");
+        assert_eq!(name.to_string(), "a\\nb\\r\\u{1b}[31m\u{fffd}é");
+    }
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    stage::{PATIENCE, Stage},
+    admin::{get, scraped},
+    stage::{PATIENCE, Stage, eventually},
     wire::{Wire, error, said},
 };
 
@@ -65,7 +66,7 @@ fn who_is_left_at_drain_timeout_is_cut_off() {
     assert!(stage.served.ended_within(PATIENCE).success());
     assert_eq!(stage.directly("lock table t; select count(*) from t"), "0");
     let sleeps = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()";
-    crate::stage::eventually("nothing runs on", || stage.directly(sleeps) == "0");
+    eventually("nothing runs on", || stage.directly(sleeps) == "0");
 }
 
 #[test]
@@ -102,10 +103,76 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_commit_after_the_grace_is_done_and_who_came_within_it_was_served() {
+    let admin = ["--admin", "127.0.0.1:0", "--set", "shutdown.grace=2s"];
+    let mut stage = Stage::new(&[&admin[..], &["--workers", "2"]].concat());
+    let port = stage.admin();
+    stage.directly("create table t (a int)");
+    let mut works = stage.client();
+    works.run("begin; insert into t values (1)");
+    let begun = Instant::now();
+    stage.served.signal("TERM");
+    eventually("no new work is wanted", || get(port, "/readyz").0 == 503);
+    assert_eq!(get(port, "/healthz").0, 200);
+    let mut late = stage.client();
+    late.run("insert into t values (2)");
+    assert!(is_shutdown(&late.until_closed()));
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert_eq!(get(port, "/readyz").0, 503);
+    let committed = [("role", "primary"), ("database", stage.database.as_str())];
+    let before = scraped(&stage).sum("ambassador_transactions_total", &committed);
+    works.run("insert into t values (3)");
+    assert_eq!(said(&works.query("commit")), ["COMMIT", "ready I"]);
+    assert_eq!(before, 1.0);
+    assert!(is_shutdown(&works.until_closed()));
+    assert!(stage.served.ended_within(PATIENCE).success());
+    assert_eq!(stage.directly("select count(*) from t"), "3");
+    let log = stage.served.log();
+    assert!(log.contains("shutting down clients=1"), "{log}");
+    assert!(log.contains("all clients have left"), "{log}");
+}
+
+#[test]
+fn a_drain_timeout_of_nothing_waits_for_the_last_transaction() {
+    let mut stage = stage("0s", "0s");
+    let mut works = stage.client();
+    works.run("begin");
+    stage.served.signal("TERM");
+    eventually("no new client is let in", || {
+        Wire::login(stage.port(), &stage.database, &[]).is_err()
+    });
+    assert_eq!(said(&works.query("commit")), ["COMMIT", "ready I"]);
+    assert!(is_shutdown(&works.until_closed()));
+    assert!(stage.served.ended_within(PATIENCE).success());
+}
+
+#[test]
+fn an_interrupt_ends_the_grace_and_a_second_one_everything() {
+    let mut stage = stage("20s", "25s");
+    let (mut idle, mut works) = (stage.client(), stage.client());
+    works.run("begin");
+    stage.served.signal("TERM");
+    eventually("it has heard", || {
+        stage.served.log().contains("shutting down")
+    });
+    stage.served.signal("INT");
+    assert!(is_shutdown(&idle.until_closed()));
+    assert_eq!(works.value("select 1"), "1");
+    stage.served.signal("INT");
+    let ended = stage.served.ended_within(Duration::from_secs(5));
+    assert_eq!(ended.code(), Some(130));
+}
+
+#[test]
 fn a_hangup_is_survived() {
     let stage = Stage::new(&[]);
     let mut client = stage.client();
     stage.served.signal("HUP");
-    std::thread::sleep(Duration::from_millis(100));
+    eventually("it is told that nothing is reloaded", || {
+        stage
+            .served
+            .log()
+            .contains("SIGHUP: reloading is not supported yet")
+    });
     assert_eq!(client.value("select 1"), "1");
 }

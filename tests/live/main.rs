@@ -13,8 +13,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod bench;
 mod cancelling;
+mod check;
+mod console;
 mod copying;
 mod differential;
 mod door;
@@ -29,6 +32,7 @@ mod isolation;
 mod leaving;
 mod limits;
 mod login;
+mod logs;
 mod lost;
 mod options;
 mod outage;
@@ -37,6 +41,7 @@ mod pool;
 mod protocol;
 mod psql;
 mod replication;
+mod scrape;
 mod sizes;
 mod sockets;
 mod stage;

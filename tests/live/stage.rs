@@ -52,6 +52,24 @@ impl Stage {
         Self::new(&args)
     }
 
+    /// With the admin's HTTP on a port of its own, see [`Stage::admin`].
+    pub fn with_admin(args: &[&str]) -> Self {
+        Self::new(&[&["--admin", "127.0.0.1:0"], args].concat())
+    }
+
+    /// Where the admin's HTTP listens, as the log tells it.
+    pub fn admin(&self) -> u16 {
+        let told = "metrics and probes on 127.0.0.1:";
+        let port = || {
+            let log = self.served.log();
+            let (_, rest) = log.split_once(told)?;
+            let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+            rest.get(..digits)?.parse().ok()
+        };
+        eventually("the admin's HTTP listens", || port().is_some());
+        port().unwrap()
+    }
+
     pub fn port(&self) -> u16 {
         self.served.port()
     }

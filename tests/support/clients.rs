@@ -31,6 +31,17 @@ pub fn psql(port: u16, database: &str, sql: &str) -> String {
     out.trim_end().to_owned()
 }
 
+/// As [`psql`], with a first line of the columns' names.
+pub fn psql_table(port: u16, database: &str, sql: &str) -> String {
+    let mut psql = program("psql");
+    psql.args(["-X", "-A", "-q", "-P", "footer=off", "-c", sql])
+        .arg(url(port, database));
+    let ended = client::finish(&mut psql, "psql", PATIENCE).unwrap();
+    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+    assert!(ended.status.success(), "psql, {sql}: {err}");
+    out
+}
+
 /// As [`psql`], for statements that may fail.
 pub fn try_psql(port: u16, database: &str, sql: &str) -> Output {
     let mut psql = program("psql");

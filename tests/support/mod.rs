@@ -31,7 +31,7 @@ use std::{
 use pg_ambassador::app::cluster::{Cluster, Options};
 
 pub use self::{
-    clients::{Bench, connect, pgbench, psql, try_psql},
+    clients::{Bench, connect, pgbench, psql, psql_table, try_psql},
     served::Served,
 };
 

@@ -40,10 +40,10 @@ impl Served {
         Self::start(|port| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_pg-ambassador"));
             command
-                .args(args)
-                .args(["--listen", &format!("127.0.0.1:{port}")])
                 // Its usual address is one for all the ambassadors of this machine.
-                .args(["--admin", ""]);
+                .env("AMBASSADOR_ADMIN", "")
+                .args(args)
+                .args(["--listen", &format!("127.0.0.1:{port}")]);
             command
         })
     }

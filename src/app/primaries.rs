@@ -1,0 +1,125 @@
+//! Is there a usable primary for every database? Asked by a probe, so answered anew, but not more
+//! often than there is news to expect.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Mutex, task::JoinSet};
+
+use super::dial::{self, Seen};
+use crate::backend::ConnectError;
+use crate::config::{Config, HealthSettings, Own, own};
+use crate::protocol::SqlState;
+use crate::server::Database;
+
+/// How the connections call themselves to the backend.
+const APPLICATION: &str = "ambassador health";
+/// How long an answer counts: whoever asks in between hears the same.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The databases of the configuration and what was last seen of their primaries.
+pub struct Primaries {
+    databases: Vec<Database>,
+    health: BTreeMap<String, HealthSettings>,
+    last: Mutex<Option<(Instant, Vec<String>)>>,
+}
+
+impl Primaries {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            databases: config.server.databases.clone(),
+            health: config.health.clone(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Those that cannot be used, each with the reason.
+    pub async fn missing(self: &Rc<Self>) -> Vec<String> {
+        // Who comes while somebody asks waits for that answer.
+        let mut last = self.last.lock().await;
+        if let Some((when, missing)) = &*last
+            && when.elapsed() < FRESH
+        {
+            return missing.clone();
+        }
+        let missing = self.ask().await;
+        *last = Some((Instant::now(), missing.clone()));
+        missing
+    }
+
+    async fn ask(self: &Rc<Self>) -> Vec<String> {
+        let mut asked = HashSet::new();
+        let mut dials = JoinSet::new();
+        for (at, database) in self.databases.iter().enumerate() {
+            let address = database.backends.first().map(|one| &one.address);
+            // Several databases of one server are one question.
+            if asked.insert(address) {
+                let these = Rc::clone(self);
+                dials.spawn_local(async move { these.ask_one(at).await });
+            }
+        }
+        let mut missing: Vec<String> = dials.join_all().await.into_iter().flatten().collect();
+        missing.sort();
+        missing
+    }
+
+    /// `None`: it can be used.
+    async fn ask_one(&self, at: usize) -> Option<String> {
+        let database = self.databases.get(at)?;
+        let backend = database.backends.first()?;
+        let entry = database.name.as_deref().unwrap_or("*");
+        let health = self.health.get(entry).cloned().unwrap_or_default();
+        let own: Own = own(database, &health);
+        let seen = dial::look(database, backend, &own, APPLICATION).await;
+        let why = judge(seen)?;
+        Some(format!("{}: no usable primary: {why}", backend.address))
+    }
+}
+
+/// What speaks against a primary. A login of ours that is refused does not: the server is there,
+/// and the clients' logins may well work.
+fn judge(seen: Result<Seen, ConnectError>) -> Option<String> {
+    match seen {
+        Ok(Seen { is_standby, .. }) => is_standby.then(|| "it is a standby".to_owned()),
+        Err(error) if error.code() == Some(SqlState::TOO_MANY_CONNECTIONS) => None,
+        Err(error) => error.is_passing().then(|| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn rejected(code: &[u8]) -> ConnectError {
+        ConnectError::Rejected {
+            admitted: false,
+            code: SqlState::of(code),
+            body: b"Mno\0\0".to_vec(),
+        }
+    }
+
+    fn seen(is_standby: bool) -> Seen {
+        Seen {
+            version: "18".to_owned(),
+            is_standby,
+        }
+    }
+
+    #[test]
+    fn a_server_that_answers_is_a_primary_unless_it_is_a_standby_or_starts_or_stops() {
+        assert_eq!(judge(Ok(seen(false))), None);
+        assert_eq!(judge(Ok(seen(true))), Some("it is a standby".to_owned()));
+        for fine in [&b"28P01"[..], b"3D000", b"53300"] {
+            assert_eq!(judge(Err(rejected(fine))), None);
+        }
+        assert_eq!(judge(Err(ConnectError::NoPassword)), None);
+        assert!(judge(Err(rejected(b"57P03"))).is_some());
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(judge(Err(ConnectError::Dial(refused))).is_some());
+    }
+}
