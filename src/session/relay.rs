@@ -659,6 +659,9 @@ impl Session {
         for (name, value) in lease.statuses.iter() {
             if told.get(name) != Some(value) && !backend::is_backends_own(name) {
                 backend::put_parameter_status(splice.insert(), name, value);
+                if name == b"application_name" {
+                    self.handle.rename(value);
+                }
                 std::rc::Rc::make_mut(told).set(name, value);
             }
         }
