@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_only_its_client_can_show_is_none_of_ours() {
+        let mut database = database(&[("web", None), ("job", Some("worker"))], None);
+        let users = |database: &Database| -> Vec<String> {
+            let all = logins(database, &HealthSettings::default());
+            all.into_iter().map(|own| own.user).collect()
+        };
+        assert_eq!(users(&database), ["worker", "web"]);
+        database.auth.method = Method::ScramSha256;
+        assert_eq!(users(&database), ["worker"]);
+    }
+
+    #[test]
     fn every_login_that_is_known_is_there_with_the_key_of_its_password() {
         let users = database(&[("web", None), ("a b", Some("x"))], None);
         let all = logins(&users, &HealthSettings::default());
