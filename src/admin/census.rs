@@ -51,7 +51,7 @@ impl Census {
             });
         }
         shared.sessions.each(|handle| {
-            // Who talks with us is nobody's client.
+            // Who talks with us, or replicates, is no pool's client.
             let place = handle.pool().and_then(|pool| places.get(&Rc::as_ptr(pool)));
             let Some(pool) = place.and_then(|&at| counted.get_mut(at)) else {
                 return;

@@ -268,9 +268,8 @@ async fn finish_login(
     };
     let shared = worker.shared();
     let entered = if let Some(kind) = startup.replication {
-        let (upstream, settings) =
-            worker.replicate(database, &name, &startup.user, &user, credential, kind);
-        let entering = Box::pin(replicate(shared, &settings, upstream, wishes, link));
+        let upstream = worker.replicate(database, &name, &startup.user, &user, credential, kind);
+        let entering = Box::pin(replicate(shared, upstream, wishes, link));
         entering.await.map(Guest::Replication)
     } else {
         let lobby = worker.lobby(database, &name, &startup.user, &user, credential);

@@ -327,7 +327,7 @@ impl Worker {
         is: &User,
         credential: Credential,
         kind: Replication,
-    ) -> (Upstream, Rc<session::Settings>) {
+    ) -> Upstream {
         let target = self.target(database);
         let upstream = is.upstream_user.as_deref().map(str::as_bytes);
         let dbname = database.dbname.as_deref().map(str::as_bytes);
@@ -338,14 +338,13 @@ impl Worker {
         );
         let limit = database.pool.max_backend_connections;
         let seats = self.plan.known(&target.address.to_string()).seats;
-        let upstream = Upstream {
+        Upstream {
             target: Rc::new(target),
             login: Rc::new(login),
             kind,
             id: self.plan.next_connection(),
             seat: Seat::take(&seats, limit).ok_or(limit),
-        };
-        (upstream, self.session_settings(database))
+        }
     }
 
     fn open(&self, database: &Database, key: Key, credential: Credential) -> Rc<Lobby> {

@@ -83,7 +83,7 @@ pub struct Who {
     pub database: Box<[u8]>,
     pub user: Box<[u8]>,
     pub ends: Ends,
-    /// Where its requests go; `None`: nowhere, it talks with us.
+    /// Where its requests go; `None`: it talks with us, or has a connection of its own.
     pub pool: Option<Rc<Pool>>,
     /// What it was told of its settings when it came in.
     pub told: Rc<Parameters>,
@@ -212,7 +212,7 @@ impl Handle {
         self.who.ends.peer
     }
 
-    /// Where the session's requests go; `None`: nowhere, it talks with us.
+    /// Where the session's requests go; `None`: it talks with us, or has a connection of its own.
     pub fn pool(&self) -> Option<&Rc<Pool>> {
         self.who.pool.as_ref()
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    End, Fault, Handle, PendingCancel, Phase, Place, Settings, Shared, Signal, Who, Wishes,
+    End, Fault, Handle, PendingCancel, Phase, Place, Shared, Signal, Who, Wishes,
     cancel::KeyHandle, welcome::Turned,
 };
 use crate::backend::{self, Connection, ConnectionId, Login, Opened, Opening, Seat, Target};
@@ -284,7 +284,6 @@ impl Drop for Replication {
 /// what it had.
 pub async fn replicate(
     shared: &Rc<Shared>,
-    settings: &Rc<Settings>,
     upstream: Upstream,
     mut wishes: Wishes,
     mut client: Link,
@@ -303,9 +302,11 @@ pub async fn replicate(
         pool: None,
         told: Rc::new(backend.statuses.clone()),
     };
-    let handle = shared.sessions.enter(shared.clock.now(), settings, who);
+    let now = shared.clock.now();
     // How long it may be idle is the backend's to say (wal_sender_timeout).
-    handle.enter(Phase::Waiting, shared.clock.now());
+    let handle = shared.sessions.enter(now, &Rc::default(), who);
+    // It has its connection as long as it lives.
+    handle.enter(Phase::Active, now);
     let place = Place {
         worker: shared.worker,
         session: handle.id,

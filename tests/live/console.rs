@@ -577,6 +577,24 @@ fn a_client_that_is_killed_is_sent_away_and_leaves_nothing() {
 }
 
 #[test]
+fn a_replication_connection_is_shown_and_can_be_killed() {
+    let stage = Stage::new(&["--workers", "2"]);
+    let settings = [
+        ("replication", "database"),
+        ("application_name", "follower"),
+    ];
+    let mut follower = Wire::login(stage.port(), &stage.database, &settings).unwrap();
+    let clients = Shown::of(stage.port(), "clients");
+    let shown = clients.where_is("application_name", "follower")[0];
+    let told =
+        ["user", "database", "state", "wait"].map(|column| shown[clients.at(column)].as_str());
+    assert_eq!(told, ["postgres", &stage.database, "active", "0"]);
+    console(&stage).run(&format!("KILL_CLIENT {}", shown[clients.at("id")]));
+    let last = follower.until_closed();
+    assert_eq!(error(&last).code(), "57P01");
+}
+
+#[test]
 fn a_shutdown_is_a_sigterm() {
     let mut stage = Stage::new(&["--workers", "2", "--set", "shutdown.grace=300ms"]);
     let mut works = stage.client();
