@@ -271,6 +271,14 @@ pub fn put_execute(out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'E', 0, 0, 0, 9, 0, 0, 0, 0, 0]);
 }
 
+/// Appends a Close of a portal.
+pub fn put_close_portal(out: &mut Vec<u8>, name: &[u8]) {
+    write(out, b'C', |out| {
+        out.push(b'P');
+        put_cstr(out, name);
+    });
+}
+
 /// Appends a Close of a statement.
 pub fn put_close_statement(out: &mut Vec<u8>, name: &[u8]) {
     write(out, b'C', |out| {

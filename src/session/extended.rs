@@ -12,6 +12,7 @@ use super::{
     names, pin,
     request::must_gather,
     splice::Splice,
+    substitute::DISCARD_ALL,
     supply::Supply,
 };
 use crate::backend::Statement;
@@ -348,11 +349,20 @@ impl Session {
         let Some(at) = at.filter(|_| self.lease.is_some() && self.will_run()) else {
             return self.plain(Reply::Execute, splice);
         };
-        let (_, mut change) = self.flow.changes.swap_remove(at);
+        let (portal, mut change) = self.flow.changes.swap_remove(at);
         self.forget(&mut change);
+        let discards = change.tag == Some(DISCARD_ALL);
         let role = Role::Changes(Box::new(change));
         self.ledger.owe(Reply::Execute, role);
-        Step::Pass
+        if !discards {
+            return Step::Pass;
+        }
+        // It drops the portals too, its own among them.
+        let out = splice.insert();
+        out.extend_from_slice(seen);
+        frontend::put_close_portal(out, &portal);
+        self.ledger.owe(Reply::Close, Role::Ours);
+        Step::Replaced(seen.len())
     }
 
     pub(super) fn close(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
@@ -407,7 +417,7 @@ impl Session {
     /// The role of a message that means this statement by this name.
     #[inline]
     fn meant(&self, name: &[u8]) -> Role {
-        if self.names.has_twins() {
+        if self.names.has_twins() || self.ledger.is_naming() {
             return Role::Named(name.into());
         }
         Role::Client

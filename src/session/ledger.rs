@@ -442,6 +442,19 @@ impl Ledger {
         })
     }
 
+    /// Whether anything that decides about names is not answered.
+    #[inline]
+    pub fn is_naming(&self) -> bool {
+        self.naming > 0
+    }
+
+    /// Whether a Parse under this name is not answered.
+    pub fn is_registering(&self, name: &[u8]) -> bool {
+        let registers =
+            |owed: &Owed| matches!(&owed.role, Role::Registers(note) if *note.name.name == *name);
+        self.owed.iter().any(registers)
+    }
+
     /// The Parse of a named statement, where it was the last message sent.
     pub fn last_registered(&self) -> Option<&Name> {
         match self.owed.back().map(|owed| &owed.role) {

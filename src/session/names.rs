@@ -137,15 +137,15 @@ impl Names {
         std::mem::take(&mut self.named).into_iter()
     }
 
-    /// What the client calls the statement that has this name upstream.
-    pub fn client_name(&self, upstream: &[u8]) -> Option<&[u8]> {
+    /// What the client calls the statement that has this name upstream, by a name that `is_known`.
+    pub fn client_name(&self, upstream: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
         let before = self
             .before
             .iter()
             .map(|(name, statement)| (name, statement));
         before
             .chain(self.named.iter())
-            .find(|(_, statement)| statement.name == upstream)
+            .find(|(name, statement)| statement.name == upstream && is_known(name))
             .map(|(name, _)| &**name)
     }
 

@@ -583,15 +583,23 @@ impl Session {
         let (said, ours) = names::said(seen.get(at..).unwrap_or_default());
         let theirs = match ours {
             false => Some(PREFIX),
-            true => meant
-                .or_else(|| self.names.client_name(said))
-                .or_else(|| self.ledger.closed(said)),
+            true => meant.or_else(|| self.client_name(said)),
         };
         let Some(theirs) = theirs else {
             return Step::Pass;
         };
         notice::put_renamed(splice.insert(), seen, said, theirs);
         Step::Replaced
+    }
+
+    /// What the client called this statement when it last sent something that is being answered:
+    /// a name that it has given up since, rather than one that it has made since.
+    fn client_name(&self, upstream: &[u8]) -> Option<&[u8]> {
+        let is_old = |name: &[u8]| !self.ledger.is_registering(name);
+        let known = self.names.client_name(upstream, is_old);
+        known
+            .or_else(|| self.ledger.closed(upstream))
+            .or_else(|| self.names.client_name(upstream, |_| true))
     }
 
     fn notice(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {

@@ -14,6 +14,9 @@ use crate::protocol::{Parameters, backend::Status};
 use crate::sql;
 use crate::sql::{Discard, Kind, Reading, Target, What};
 
+/// The tag of that command.
+pub(super) const DISCARD_ALL: &str = "DISCARD ALL";
+
 /// Runs everywhere, changes nothing: a shared connection listens to nothing.
 const HARMLESS: &[u8] = b"UNLISTEN *";
 
@@ -90,7 +93,7 @@ impl Session {
 
     fn discard(&self, what: Discard) -> Option<Substitute> {
         match (what, self.is_shared(), self.is_outside()) {
-            (Discard::All, true, true) => Some(Substitute::harmless("DISCARD ALL", Forgets::All)),
+            (Discard::All, true, true) => Some(Substitute::harmless(DISCARD_ALL, Forgets::All)),
             // In a transaction it fails by itself.
             (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),
             (Discard::Temp, true, _) => {
