@@ -19,10 +19,14 @@
 //!   converts before it scans; here such a text may be misread, so whoever knows the encoding
 //!   must hold the answer for unknown. [`may_hide_ascii`] names those encodings.
 
+mod builtin;
 mod encoding;
+mod find;
 mod glance;
 mod head;
+mod judge;
 mod kind;
+mod known;
 mod name;
 mod read;
 mod reader;
@@ -30,12 +34,18 @@ mod scan;
 mod set;
 mod stake;
 mod touches;
+mod verdict;
 mod word;
 
+pub use builtin::{Builtin, builtin};
 pub use encoding::may_hide_ascii;
+pub use find::find;
+pub use judge::{Judgement, judge};
 pub use kind::{Discard, Kind, Target, Value, What};
+pub use known::Known;
 pub use name::Name;
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
 pub use stake::Stake;
 pub use touches::Touches;
+pub use verdict::{Class, Effect, Finding, Named, Obstacle};
