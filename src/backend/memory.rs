@@ -124,7 +124,9 @@ impl Memory {
 
     /// Notes a name to be closed before anybody else has the connection.
     pub fn litter(&mut self, name: Box<[u8]>) {
-        self.litter.push(name);
+        if !self.is_litter(&name) {
+            self.litter.push(name);
+        }
     }
 
     /// Whether the name is to be closed; whoever asks closes it.
@@ -132,6 +134,11 @@ impl Memory {
         let before = self.litter.len();
         self.litter.retain(|one| **one != *name);
         self.litter.len() < before
+    }
+
+    /// Whether the name is to be closed.
+    pub fn is_litter(&self, name: &[u8]) -> bool {
+        self.litter.iter().any(|one| **one == *name)
     }
 
     /// Whether nothing is to be closed, with `limit` statements at most.

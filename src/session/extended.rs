@@ -185,15 +185,9 @@ impl Session {
         seen: &[u8],
         splice: &mut Splice<'_>,
     ) -> Step {
+        self.clear_away(name, splice);
         let name = names::upstream(name);
         let out = splice.insert();
-        if let Some(lease) = &mut self.lease
-            && lease.memory.take_from_litter(names::key(&name))
-        {
-            // Of an earlier time in the same pipeline.
-            frontend::put_close_statement(out, &name);
-            self.ledger.owe(Reply::Close, Role::Ours);
-        }
         frontend::put_parse(out, &name, &frontend::parse_rest(b""));
         frontend::put_parse(out, &name, rest);
         self.ledger.owe(Reply::Parse, Role::Ours);
@@ -203,6 +197,18 @@ impl Session {
             lease.memory.litter(names::key(&name).into());
         }
         Step::Replaced(seen.len())
+    }
+
+    /// Closes what an earlier [`Self::parse_again`] of the same pipeline has left under the
+    /// client's own name. The close may be skipped, so the name stays noted.
+    fn clear_away(&mut self, name: &[u8], splice: &mut Splice<'_>) {
+        let name = names::upstream(name);
+        if let Some(lease) = &self.lease
+            && lease.memory.is_litter(names::key(&name))
+        {
+            frontend::put_close_statement(splice.insert(), &name);
+            self.ledger.owe(Reply::Close, Role::Ours);
+        }
     }
 
     pub(super) fn bind(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
@@ -248,6 +254,7 @@ impl Session {
         let Some(statement) = statement else {
             // Unnamed, or unknown: the server says 26000 of the client's own name.
             self.supply_unnamed(name, splice);
+            self.clear_away(written, splice);
             self.ledger.owe(Reply::Bind, Role::Client);
             if !names::is_ours(name) {
                 return Step::Pass;
@@ -324,6 +331,7 @@ impl Session {
             }
             None => {
                 self.supply_unnamed(name, splice);
+                self.clear_away(written, splice);
                 self.ledger.owe(Reply::Describe, Role::Client);
                 if self.is_verbatim() || !names::is_ours(name) {
                     return Step::Pass;

@@ -215,6 +215,23 @@ fn fact_25_a_name_that_is_taken_costs_no_connection() {
 }
 
 #[test]
+fn fact_31_a_name_that_was_found_taken_and_is_deallocated_behind_that_is_unknown() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1")],
+                vec![parse("s", "select 2")],
+                vec![unnamed("deallocate all", &[]), describe_statement("s")],
+                vec![again("s", &[])],
+                vec![parse("s", "select 3"), again("s", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
 fn fact_31a_of_two_names_for_one_text_the_server_shows_the_one_that_was_meant() {
     let stage = Stage::with_pool_of(1);
     stage.same(|wire| {
