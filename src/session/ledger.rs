@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     names::Former,
     shape::{Purpose, Shaping},
+    substitute::DISCARD_ALL,
 };
 use crate::backend::{Prepared, Statement, StatementId};
 use crate::sql::Stake;
@@ -97,6 +98,14 @@ impl Role {
             | Self::Guards
             | Self::Ours => false,
         }
+    }
+
+    /// Whether it is the client's, and not what goes in place of a DISCARD ALL: the server commits
+    /// right behind that, so that what follows in its batch begins anew.
+    #[inline]
+    fn may_begin(&self) -> bool {
+        let discards = matches!(self, Self::Changes(change) if change.tag == Some(DISCARD_ALL));
+        self.is_client() && !discards
     }
 
     /// Whether it decides what a name means, or what the connection has prepared.
@@ -334,7 +343,7 @@ impl Ledger {
             self.skipping = false;
         }
         self.open = !reply.ends_ready();
-        self.ran = self.open && (self.ran || reply == Reply::Execute && role.is_client());
+        self.ran = self.open && (self.ran || reply == Reply::Execute && role.may_begin());
         self.naming += u32::from(role.names());
         let mut owed = Owed::new(reply, role);
         if reply.runs() {
@@ -377,7 +386,7 @@ impl Ledger {
 
     /// Whether the client has sent anything that may have begun a transaction by now.
     pub fn may_have_run(&self) -> bool {
-        let runs = |owed: &Owed| owed.role.is_client() && owed.reply.runs();
+        let runs = |owed: &Owed| owed.role.may_begin() && owed.reply.runs();
         self.ran || self.owed.iter().any(runs)
     }
 

@@ -192,6 +192,25 @@ fn fact_31_deallocate_and_discard_act_through_a_named_portal_too() {
 }
 
 #[test]
+fn fact_31_discard_all_may_run_twice_in_a_batch_and_not_behind_anything_else() {
+    let stage = Stage::with_pool_of(1);
+    let discard = || unnamed("discard all", &[]);
+    let seen = stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1"), discard(), discard()],
+                vec![again("s", &[])],
+                vec![discard(), unnamed("select 2", &[]), discard()],
+            ]),
+        )
+    });
+    let seen = said(&seen).join(", ");
+    assert_eq!(seen.matches("DISCARD ALL, ").count(), 3, "{seen}");
+    assert!(seen.contains("25001"), "{seen}");
+}
+
+#[test]
 fn fact_25_a_name_that_is_taken_costs_no_connection() {
     let stage = Stage::with_pool_of(1);
     let mut client = stage.client();
