@@ -93,6 +93,15 @@ impl Memory {
         self.prepared.0.remove(&id);
     }
 
+    /// Notes that what has this name is not prepared here. Tells whether it was thought to be.
+    pub fn lose(&mut self, name: &[u8]) -> bool {
+        let before = self.statements();
+        self.prepared
+            .0
+            .retain(|_, held| held.statement.name != name);
+        self.statements() < before
+    }
+
     /// The statement that has not been used for longest, when more than `limit` are held.
     pub fn surplus(&self, limit: usize) -> Option<Arc<Statement>> {
         if self.prepared.0.len() <= limit {

@@ -465,6 +465,9 @@ impl Session {
             // A plan that must not change may be why.
             self.shared.registry.borrow().doubt();
         }
+        if notice::sqlstate(body) == Some(SqlState::UNDEFINED_STATEMENT) {
+            self.missed(body);
+        }
         // Who did not cancel is told why it was.
         if self.flow.overdue && notice::sqlstate(body) == Some(SqlState::QUERY_CANCELED) {
             self.cancelled().put(splice.insert(), Severity::Error);
@@ -483,6 +486,20 @@ impl Session {
             }
             Wording::Named(name) => Ok(self.rename(header, seen, Some(&name), splice)),
             Wording::Stale(_) | Wording::Plain => Ok(self.rename(header, seen, None, splice)),
+        }
+    }
+
+    /// A statement of ours is gone unseen: a function has deallocated it, and others perhaps. They
+    /// are not to be missed one by one, by whoever has the connection next.
+    fn missed(&mut self, body: &[u8]) {
+        let message = notice::message(body).unwrap_or_default();
+        let at = notice::find(message, PREFIX);
+        let from = at.and_then(|at| message.get(at..)).unwrap_or_default();
+        let (name, _) = names::said(from);
+        if let Some(lease) = &mut self.lease
+            && lease.memory.lose(name)
+        {
+            self.flow.tainted = true;
         }
     }
 

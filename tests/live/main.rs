@@ -19,6 +19,7 @@ mod cancelling;
 mod check;
 mod console;
 mod copying;
+mod deallocated;
 mod differential;
 mod door;
 mod driver;
