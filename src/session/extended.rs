@@ -357,6 +357,10 @@ impl Session {
         let Some(at) = at.filter(|_| self.lease.is_some() && self.will_run()) else {
             return self.plain(Reply::Execute, splice);
         };
+        // A name that it drops is put back should it fail, but not one whose Parse failed before.
+        if self.ledger.is_behind() && !self.flow.copying {
+            return Step::Hold;
+        }
         let (portal, mut change) = self.flow.changes.swap_remove(at);
         self.forget(&mut change);
         let discards = change.tag == Some(DISCARD_ALL);
@@ -434,7 +438,7 @@ impl Session {
     /// Whether a message that needs to know what this name means has to be held until earlier
     /// ones are answered. While the backend reads a COPY it answers none.
     #[inline]
-    fn is_open_what(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> bool {
+    pub(super) fn is_open_what(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> bool {
         let id = statement.map(|statement| statement.id);
         self.ledger.is_open_what(name, id) && !self.flow.copying
     }

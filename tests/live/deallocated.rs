@@ -1,8 +1,8 @@
-//! Statements that are dropped where nobody sees it.
+//! Statements that are dropped where nobody sees it, and those that only seem to be.
 
 use crate::{
     stage::Stage,
-    wire::{Wire, again, parse, said, sync},
+    wire::{Wire, again, bind, describe_statement, execute, parse, query, said, sync},
 };
 
 const UNSEEN: &str = "do $$ begin execute 'deallocate all'; end $$";
@@ -39,4 +39,21 @@ fn in_a_session_with_a_connection_of_its_own_it_is_missed_once_too() {
     client.run(UNSEEN);
     assert!(run(&mut client, "five").contains("26000"));
     assert!(run(&mut client, "five").contains("row 5"));
+}
+
+#[test]
+fn a_name_whose_parse_failed_does_not_come_back_with_a_deallocate_that_fails_behind_it() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        wire.run("begin");
+        let door = [parse("", "deallocate all"), bind("door", "", &[]), sync()];
+        let mut seen = wire.ask(&door);
+        let failing = [parse("x", "selekt"), sync(), execute("door", 0), sync()];
+        let after = [query("rollback"), describe_statement("x"), sync()];
+        wire.send(&[failing.concat(), after.concat()].concat());
+        for _ in 0..4 {
+            seen.extend(wire.until_ready());
+        }
+        said(&seen)
+    });
 }
