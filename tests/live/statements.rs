@@ -526,6 +526,25 @@ fn fact_28_what_a_later_query_drops_does_not_come_back_with_one_that_was_skipped
 }
 
 #[test]
+fn fact_28_what_a_skipped_query_would_have_dropped_is_back_only_if_its_parse_had_not_failed() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        let use_it = [bind("", "", &[]), execute("", 0), sync()].concat();
+        at_once(
+            wire,
+            &[
+                [parse("", "select 1"), sync()].concat(),
+                [execute("nobody", 0), query("select 2"), sync()].concat(),
+                use_it.clone(),
+                [parse("", "selekt"), sync()].concat(),
+                [execute("nobody", 0), query("select 3"), sync()].concat(),
+                use_it,
+            ],
+        )
+    });
+}
+
+#[test]
 fn fact_29_what_we_slip_in_and_what_we_put_back_keep_their_place_among_the_servers_replies() {
     let stage = Stage::with_pool_of(2);
     // Known already, so that each Parse has a Close of ours ahead of it.
