@@ -191,13 +191,41 @@ impl Scene {
         self.hold(step.holder);
         let expected = answers(&mut self.direct[step.client], step);
         let seen = answers(&mut self.through[step.client], step);
-        let same = seen.len() == expected.len() && seen.iter().zip(&expected).all(alike);
-        (!same).then(|| {
+        (!same(&seen, &expected)).then(|| {
             let lines = |frames: &[Frame]| said(frames).join("\n    ");
             let (seen, expected) = (lines(&seen), lines(&expected));
             format!("directly\n    {expected}\n  through\n    {seen}\n")
         })
     }
+}
+
+/// Request by request.
+fn same(seen: &[Frame], expected: &[Frame]) -> bool {
+    let requests = |frames: &[Frame]| -> Vec<Vec<Frame>> {
+        let requests = frames.split_inclusive(|frame| frame.tag == b'Z');
+        requests.map(<[Frame]>::to_vec).collect()
+    };
+    let (seen, expected) = (requests(seen), requests(expected));
+    let answered_alike = |(seen, expected): (&Vec<Frame>, &Vec<Frame>)| {
+        let all = seen.len() == expected.len() && seen.iter().zip(expected).all(alike);
+        all || is_unprepared(seen, expected)
+    };
+    seen.len() == expected.len() && seen.iter().zip(&expected).all(answered_alike)
+}
+
+/// In a failed transaction nothing can be prepared: where the connection lacks the statement, that
+/// is refused. Directly the statement is there, and the server may find another fault with the
+/// message first, or none with a Describe.
+fn is_unprepared(seen: &[Frame], expected: &[Frame]) -> bool {
+    let [before @ .., error, ready] = seen else {
+        return false;
+    };
+    let at_its_parse = error.field(b'R') == "exec_parse_message";
+    error.code() == "25P02"
+        && at_its_parse
+        && before.len() < expected.len()
+        && before.iter().zip(expected).all(alike)
+        && expected.last() == Some(ready)
 }
 
 /// The server counts the values of a Bind, and looks for its portal, before it finds its
