@@ -258,6 +258,9 @@ pub struct Finding {
     /// What it calls, each once, in order. A construct of the grammar (COALESCE, EXTRACT) is
     /// none.
     pub functions: Vec<Named>,
+    /// What looks like a call where the grammar has none (an alias with columns, a construct of
+    /// some versions): it counts only if it is known to do harm.
+    pub asides: Vec<Named>,
     /// Operators, each once: any of them may be a user's.
     pub operators: Vec<Box<[u8]>>,
     /// All other names that it has, each once: columns, aliases, types, one part each.
