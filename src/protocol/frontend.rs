@@ -45,6 +45,27 @@ impl Kind {
         }
     }
 
+    /// Whether it asks the server for something, by itself or up to a Sync.
+    pub fn asks(self) -> bool {
+        match self {
+            Self::Query
+            | Self::Parse
+            | Self::Bind
+            | Self::Describe
+            | Self::Execute
+            | Self::Close
+            | Self::FunctionCall => true,
+            Self::CopyData
+            | Self::CopyDone
+            | Self::CopyFail
+            | Self::Sync
+            | Self::Flush
+            | Self::Terminate
+            | Self::Authentication
+            | Self::Unknown => false,
+        }
+    }
+
     /// Whether the server reads it in the middle of a COPY from the client.
     pub fn belongs_to_copy(self) -> bool {
         match self {

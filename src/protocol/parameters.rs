@@ -17,6 +17,13 @@ impl Parameters {
         }
     }
 
+    /// Forgets a value.
+    pub fn remove(&mut self, name: &[u8]) {
+        if let Ok(at) = self.place(name) {
+            self.0.remove(at);
+        }
+    }
+
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let at = self.place(name).ok()?;
         self.0.get(at).map(|(_, value)| value.as_slice())

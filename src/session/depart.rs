@@ -169,11 +169,12 @@ impl Session {
 
     /// Undoes what others are not to meet, and gives the connection back.
     async fn leave_clean(&mut self) {
-        let (rollback, discard) = (self.flow.status != Status::Idle, self.is_verbatim());
+        let rollback = self.flow.status != Status::Idle;
+        let discard = self.is_verbatim() || self.flow.keep == Keep::Unsettled;
         match self.flow.keep {
-            Keep::No if self.flow.tainted && !discard => self.lease = None,
+            Keep::No | Keep::Unsettled if self.flow.tainted => self.lease = None,
             Keep::Pinned(_) => self.lease = None,
-            Keep::No | Keep::Session => {}
+            Keep::No | Keep::Unsettled | Keep::Session => {}
         }
         // One of the client's own might hit what is sent now.
         self.cancels.ended().await;

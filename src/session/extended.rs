@@ -250,7 +250,7 @@ impl Session {
             self.ledger.owe(Reply::Bind, Role::Named(name.into()));
             return Step::Replaced(seen.len());
         }
-        self.touch(&reading);
+        self.touch_bound(&reading, statement.as_ref());
         let Some(statement) = statement else {
             // Unnamed, or unknown: the server says 26000 of the client's own name.
             self.supply_unnamed(name, splice);
@@ -441,6 +441,19 @@ impl Session {
     pub(super) fn is_open_what(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> bool {
         let id = statement.map(|statement| statement.id);
         self.ledger.is_open_what(name, id) && !self.flow.copying
+    }
+
+    /// Heeds what the statement bound does to the session.
+    #[inline]
+    fn touch_bound(&mut self, reading: &Reading, statement: Option<&Arc<Statement>>) {
+        if reading.touches.is_empty() {
+            return self.ledger.stake(reading.stake);
+        }
+        let rest = match statement {
+            Some(statement) => statement.rest.clone(),
+            None => self.names.unnamed_rest().to_owned(),
+        };
+        self.touch(reading, frontend::text(&rest));
     }
 
     /// A message of which nothing but its answer matters.

@@ -200,7 +200,7 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed = None;
         }
-        self.touch(&reading);
+        self.touch(&reading, text);
         let several = several(&reading, text);
         let Substitute { mut change, .. } =
             several.unwrap_or_else(|| Substitute::itself(Effect::None));

@@ -266,6 +266,10 @@ impl Session {
             // The server's own refusal ends the connection, and the session with it.
             return Ok(Step::Pass);
         }
+        if self.flow.resetting && !self.ledger.is_open() && kind.asks() {
+            // It is to run with the settings that are being taken back.
+            return Ok(Step::Hold);
+        }
         let step = match kind {
             Kind::Query => self.query(header, seen, splice),
             Kind::Parse => self.parse(cx, header, seen, splice)?,

@@ -8,6 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     fault::Fault,
+    look::Looking,
     names::Former,
     shape::{Purpose, Shaping},
     substitute::DISCARD_ALL,
@@ -74,6 +75,8 @@ pub enum Role {
     Refuses(Box<Fault>),
     /// Ours, a part of making the connection fit. Its error ends the request.
     Guards,
+    /// Ours: a part of asking what the connection holds; with what has been answered so far.
+    Looks(Option<Box<Looking>>),
     /// Ours, with nothing to note: its answer is swallowed.
     Ours,
 }
@@ -96,6 +99,7 @@ impl Role {
             | Self::SuppliesUnnamed(_)
             | Self::Refuses(_)
             | Self::Guards
+            | Self::Looks(_)
             | Self::Ours => false,
         }
     }
@@ -125,6 +129,7 @@ impl Role {
             | Self::Stale(_)
             | Self::Refuses(_)
             | Self::Guards
+            | Self::Looks(_)
             | Self::Ours => false,
         }
     }
@@ -151,6 +156,7 @@ impl Role {
             | Self::Stale(_)
             | Self::Refuses(_)
             | Self::Guards
+            | Self::Looks(_)
             | Self::Ours => false,
         }
     }
@@ -176,6 +182,8 @@ pub struct Registers {
 pub struct Change {
     /// The tag to show in place of the one that comes.
     pub tag: Option<&'static str>,
+    /// The session's settings are those of its start-up once it has run, here alone.
+    pub restores: bool,
     /// What it does to the connection, once it has run.
     pub effect: Effect,
     /// Which of the client's statements it drops.
@@ -271,6 +279,7 @@ impl Owed {
             | Role::SuppliesUnnamed(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Looks(_)
             | Role::Ours => Wording::Plain,
         }
     }
@@ -297,6 +306,7 @@ impl Owed {
             | Role::SuppliesUnnamed(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Looks(_)
             | Role::Ours => false,
         }
     }
@@ -427,6 +437,7 @@ impl Ledger {
             | Role::SuppliesUnnamed(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Looks(_)
             | Role::Ours => None,
         })
     }
@@ -447,8 +458,24 @@ impl Ledger {
             | Role::SuppliesUnnamed(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Looks(_)
             | Role::Ours => &mut [],
         })
+    }
+
+    /// Whether a question about the connection is not answered.
+    pub fn is_looking(&self) -> bool {
+        self.owed
+            .iter()
+            .any(|owed| matches!(owed.role, Role::Looks(_)))
+    }
+
+    /// The question that is being answered.
+    pub fn front_look(&mut self) -> Option<&mut Looking> {
+        match self.owed.front_mut().map(|owed| &mut owed.role) {
+            Some(Role::Looks(looking)) => looking.as_deref_mut(),
+            Some(_) | None => None,
+        }
     }
 
     /// Whether anything that decides about names is not answered.
@@ -678,6 +705,7 @@ mod tests {
     fn forgets(name: &[u8]) -> Role {
         Role::Changes(Box::new(Change {
             tag: None,
+            restores: false,
             effect: Effect::None,
             forgets: Forgets::One(name.into()),
             forgotten: Forgotten::default(),

@@ -32,9 +32,11 @@ impl Session {
         if self.flow.receiving > 0 && !self.flow.swallowing {
             return Err(End::Cut(why.to_owned()));
         }
-        if self.flow.keep != Keep::No {
+        if !self.may_outlive() {
             return Err(self.loss(Loss::Pinned, why).into());
         }
+        self.flow.keep = Keep::No;
+        self.flow.watch = None;
         let known_to_have_failed = self.flow.status == Status::Failed;
         let (undone, in_doubt) = (self.loss(Loss::Undone, why), self.loss(Loss::InDoubt, why));
         let told = self.answer_all(cx, &undone, &in_doubt)?;

@@ -17,6 +17,7 @@ mod handle;
 mod leave;
 mod ledger;
 mod lobby;
+mod look;
 mod lost;
 mod names;
 mod pin;
@@ -113,9 +114,13 @@ pub struct Session {
 struct Identity {
     /// What every connection that it runs on must wear.
     parameters: Arc<Parameters>,
+    /// Those of its start-up, that RESET goes back to.
+    start: Arc<Parameters>,
     scope: Scope,
     /// The reported settings as the client was last told; shared until it is told its own.
     told: Rc<Parameters>,
+    /// The same at its start-up.
+    told_first: Rc<Parameters>,
     /// The connection whose process id the client was told.
     home: Option<Home>,
     /// The process id and the key that the client was told.
@@ -157,6 +162,12 @@ struct Flow {
     began: count::Began,
     /// The lease outlives the transaction.
     keep: Keep,
+    /// What the connection is to be asked once it is at rest.
+    watch: Option<Box<look::Watch>>,
+    /// The session's settings are being taken back, here alone.
+    resetting: bool,
+    /// They have been: the client is told of the start-up's.
+    retell: bool,
     /// What pins the session of what is under way, behind its last DISCARD ALL.
     pinned_anew: Option<pin::Reason>,
     /// The connection is not to be lent to anybody else.
@@ -191,6 +202,8 @@ enum Keep {
     No,
     /// Session pooling.
     Session,
+    /// What the connection has of the session is not known yet.
+    Unsettled,
     /// State that no other connection has.
     Pinned(pin::Reason),
 }
@@ -237,14 +250,21 @@ impl Session {
                 self.flow.resume |= std::mem::take(&mut self.flow.holding);
             }
             if !self.forward(cx, io)? {
-                return self.rest();
+                return self.rest(cx, io);
             }
         }
     }
 
     /// Gives the connection back where its last answer came before the client's last byte: the
     /// rest of a COPY that failed.
-    fn rest(&mut self) -> Result<(), End> {
+    fn rest(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
+        if self.must_look() {
+            self.ask_holdings(&mut io.output);
+            if let Some(lease) = &mut self.lease {
+                lease.link.send(cx, &io.output).ok();
+            }
+            io.output.clear();
+        }
         if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
             self.settle()?;
         }

@@ -25,6 +25,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether only the end of the session, or DISCARD ALL, ends it: the connection cannot be
+    /// asked.
+    pub fn is_hard(self) -> bool {
+        match self {
+            Self::Setting
+            | Self::AdvisoryLock
+            | Self::TemporaryObject
+            | Self::Listen
+            | Self::HoldCursor
+            | Self::SqlPrepare => false,
+            Self::Sequence
+            | Self::Library
+            | Self::Seed
+            | Self::Snapshot
+            | Self::Origin
+            | Self::Statement
+            | Self::Startup
+            | Self::Unclear => true,
+        }
+    }
+
     /// As it shows in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -75,6 +96,9 @@ const ANY: Touches = Touches::SETTING
     .and(Touches::ORIGIN)
     .and(Touches::UNCLEAR);
 
+/// All of them but settings, which go with the session.
+const STAYING: Touches = ANY.without(Touches::SETTING);
+
 /// What may destroy statements that sessions share.
 pub const DESTROYS: Touches = Touches::DISCARD.and(Touches::DEALLOCATE);
 
@@ -90,6 +114,15 @@ pub fn reason(reading: &Reading) -> Option<Reason> {
         .map(|(_, reason)| *reason)
 }
 
+/// What no look at the connection can tell the end of.
+#[inline]
+pub fn hard(reading: &Reading) -> Option<Reason> {
+    let mut reasons = REASONS.iter().filter(|(_, reason)| reason.is_hard());
+    reasons
+        .find(|(touches, _)| reading.touches.any(*touches))
+        .map(|(_, reason)| *reason)
+}
+
 /// Taking back leaves nothing behind on a connection that is shared.
 fn is_reset(reading: &Reading) -> bool {
     reading.count == 1 && matches!(reading.first, Kind::Reset(_))
@@ -98,7 +131,7 @@ fn is_reset(reading: &Reading) -> bool {
 /// Whether the text must run on the connection whose process id the client was told.
 #[inline]
 pub fn wants_home(reading: &Reading) -> bool {
-    reading.touches.any(Touches::IDENTITY.and(ANY))
+    reading.touches.any(Touches::IDENTITY.and(STAYING))
 }
 
 #[cfg(test)]

@@ -170,7 +170,8 @@ impl Session {
     ) -> Result<Step, Break> {
         let kind = Kind::of(header.tag);
         match kind {
-            Kind::DataRow | Kind::CopyData => self.by_front(),
+            Kind::DataRow => self.row(header, seen),
+            Kind::CopyData => self.by_front(),
             Kind::ParameterDescription => self.takes(header, seen),
             Kind::ReadyForQuery => self.ready(header, seen, splice),
             Kind::CommandComplete => self.complete(header, seen, splice),
@@ -210,6 +211,21 @@ impl Session {
             Some(_) => Ok(Step::Swallow),
             None => Err(Break::Lost("it answered what nobody asked".to_owned())),
         }
+    }
+
+    #[inline]
+    fn row(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        let step = self.by_front()?;
+        if matches!(step, Step::Swallow)
+            && let Some(looking) = self.ledger.front_look()
+        {
+            if seen.len() < header.len && header.len <= GATHER {
+                return Ok(Step::Gather);
+            }
+            let whole = seen.len() == header.len;
+            looking.see(whole.then(|| backend::body(seen)));
+        }
+        Ok(step)
     }
 
     /// The answer to the front message is complete.
@@ -321,8 +337,14 @@ impl Session {
         self.flow.status = status;
         if matches!(step, Step::Pass) {
             self.request_ended();
+            if let Some(watch) = &mut self.flow.watch {
+                watch.answered(status);
+            }
         }
-        if std::mem::take(&mut self.flow.adopted) {
+        let adopted = std::mem::take(&mut self.flow.adopted);
+        if std::mem::take(&mut self.flow.retell) {
+            self.retell(splice);
+        } else if adopted {
             self.tell_unreported(splice);
         }
         Ok(step)
@@ -345,6 +367,7 @@ impl Session {
                 self.shared.registry.borrow().doubt();
             }
             let step = match self.ledger.front() {
+                Some(owed) if matches!(owed.role, Role::Looks(_)) => return self.looked(),
                 Some(owed) if owed.reply == Reply::Execute => self.done(Reply::Execute),
                 Some(_) | None => self.by_front(),
             };
@@ -357,6 +380,18 @@ impl Session {
             return Ok(Step::Gather);
         }
         self.change(splice)
+    }
+
+    /// What the connection holds is known.
+    fn looked(&mut self) -> Result<Step, Break> {
+        if let Some(Owed {
+            role: Role::Looks(Some(looking)),
+            ..
+        }) = self.ledger.settle()
+        {
+            self.saw(*looking);
+        }
+        Ok(Step::Swallow)
     }
 
     /// A command that changes our picture of the session has run.
@@ -382,6 +417,9 @@ impl Session {
         if change.effect == Effect::DiscardAll && !own {
             self.unpin();
         }
+        if change.restores || change.effect == Effect::DiscardAll {
+            self.restore(change.restores);
+        }
         match change.tag {
             Some(tag) => {
                 backend::put_command_complete(splice.insert(), tag);
@@ -391,18 +429,35 @@ impl Session {
         }
     }
 
-    /// Nothing is left that only this connection has, but what was sent behind.
-    fn unpin(&mut self) {
-        if !matches!(self.flow.keep, Keep::Pinned(_)) {
-            return;
+    /// All settings of the session are those of its start-up; `here`: the backend does not know.
+    fn restore(&mut self, here: bool) {
+        self.flow.resetting = false;
+        if !self.has_set_nothing() {
+            self.flow.retell |= here;
+            let start = (*self.identity.start).clone();
+            self.become_of(start);
         }
+    }
+
+    /// Nothing is left that only this connection has, but what was sent behind.
+    pub(super) fn unpin(&mut self) {
+        let pinned = match self.flow.keep {
+            Keep::Pinned(_) => true,
+            Keep::Unsettled => false,
+            Keep::No | Keep::Session => return,
+        };
         let anew = self.flow.pinned_anew.take();
-        self.handle.set_pinned(anew, self.shared.clock.now());
-        if let Some(reason) = anew {
+        if pinned {
+            self.handle.set_pinned(anew, self.shared.clock.now());
+        }
+        if let Some(reason) = anew.filter(|_| pinned) {
             self.flow.keep = Keep::Pinned(reason);
             return;
         }
-        self.flow.keep = Keep::No;
+        self.flow.keep = match self.flow.watch {
+            Some(_) => Keep::Unsettled,
+            None => Keep::No,
+        };
         // It may have an unnamed statement still, one that was too large to be remembered.
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed.get_or_insert(SOMEBODYS);
@@ -426,8 +481,7 @@ impl Session {
         }
         if notice::is_fatal(body) {
             let code = notice::sqlstate(body);
-            let is_direct =
-                self.flow.keep != Keep::No || code == Some(SqlState::PROTOCOL_VIOLATION);
+            let is_direct = !self.may_outlive() || code == Some(SqlState::PROTOCOL_VIOLATION);
             if is_direct && seen.len() == header.len {
                 return Err(Break::End(self.dismissed(seen, body, splice)));
             }
@@ -439,6 +493,11 @@ impl Session {
         };
         if matches!(front.role, Role::Guards) {
             return Err(Break::Guard(body.to_owned()));
+        }
+        if matches!(front.role, Role::Looks(_)) {
+            let skipped = self.ledger.fail();
+            self.undo(skipped, Cause::Failure);
+            return Ok(Step::Swallow);
         }
         if let Role::Refuses(fault) = &front.role {
             fault.put(splice.insert(), Severity::Error);
@@ -453,6 +512,9 @@ impl Session {
         // connection is given back.
         self.flow.copying = false;
         let wording = front.wording();
+        if let Some(watch) = &mut self.flow.watch {
+            watch.failed();
+        }
         // A command that failed changed nothing: its ReadyForQuery is owed all the same.
         if front.reply == Reply::Query && matches!(front.role, Role::Changes(_)) {
             let failed = self.ledger.settle();
@@ -552,13 +614,21 @@ impl Session {
                 }
                 Role::Supplies(statement) => self.forget_upstream(&statement),
                 Role::Forgets(name) => self.names.insert(name.name, name.statement),
-                Role::Changes(change) => self.remember(change.forgotten),
+                Role::Changes(change) => {
+                    self.flow.resetting &= !change.restores;
+                    if change.effect == Effect::DiscardAll {
+                        self.watch_everything();
+                    }
+                    self.remember(change.forgotten);
+                }
+                Role::Looks(Some(looking)) if cause == Cause::Failure => self.saw_nothing(&looking),
                 Role::Client
                 | Role::Named(_)
                 | Role::Shapes(_)
                 | Role::Stale(_)
                 | Role::Refuses(_)
                 | Role::Guards
+                | Role::Looks(_)
                 | Role::Ours => {}
             }
         }
@@ -689,6 +759,21 @@ impl Session {
                 }
                 std::rc::Rc::make_mut(told).set(name, value);
             }
+        }
+    }
+
+    /// Settings that were taken back here alone: the client is told, as the server would.
+    fn retell(&mut self, splice: &mut Splice<'_>) {
+        let first = std::rc::Rc::clone(&self.identity.told_first);
+        for (name, value) in first.iter() {
+            if self.identity.told.get(name) == Some(value) || backend::is_backends_own(name) {
+                continue;
+            }
+            backend::put_parameter_status(splice.insert(), name, value);
+            if name == b"application_name" {
+                self.handle.rename(value);
+            }
+            std::rc::Rc::make_mut(&mut self.identity.told).set(name, value);
         }
     }
 

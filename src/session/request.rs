@@ -38,7 +38,7 @@ impl Session {
             return Step::Pass;
         }
         let substitute = self.substitute(&reading, text);
-        self.touch(&reading);
+        self.touch(&reading, text);
         let role = self.drop_unnamed();
         let Some(mut substitute) = substitute else {
             self.ledger.owe(Reply::Query, role);
@@ -150,14 +150,15 @@ impl Session {
 
     /// Heeds what the text does to the session.
     #[inline]
-    pub(super) fn touch(&mut self, reading: &Reading) {
+    pub(super) fn touch(&mut self, reading: &Reading, text: &[u8]) {
         self.ledger.stake(reading.stake);
         if reading.touches.is_empty() {
             return;
         }
-        if let Some(reason) = pin::reason(reading) {
+        if let Some(reason) = pin::hard(reading) {
             self.pin(reason);
         }
+        self.watch(reading, text);
         if reading.touches.any(sql::Touches::IDENTITY)
             && !self.identity.cherished
             && let Some(home) = self.identity.home
@@ -174,10 +175,15 @@ impl Session {
     /// Keeps the connection beyond the transaction.
     pub(super) fn pin(&mut self, reason: pin::Reason) {
         self.flow.pinned_anew = Some(reason);
-        if self.flow.keep == Keep::No
-            && let Some(lease) = &mut self.lease
-        {
-            lease.pin();
+        let anew = match self.flow.keep {
+            Keep::No | Keep::Unsettled => true,
+            Keep::Pinned(before) => reason.is_hard() && !before.is_hard(),
+            Keep::Session => false,
+        };
+        if anew && let Some(lease) = &mut self.lease {
+            if !matches!(self.flow.keep, Keep::Pinned(_)) {
+                lease.pin();
+            }
             self.flow.keep = Keep::Pinned(reason);
             let now = self.shared.clock.now();
             self.handle.set_pinned(Some(reason), now);

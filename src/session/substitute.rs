@@ -35,11 +35,19 @@ impl Substitute {
         Self::instead(HARMLESS.to_owned(), tag, forgets)
     }
 
+    /// What takes back all settings of a session that has them from its own picture alone.
+    fn restoring(tag: &'static str, forgets: Forgets) -> Self {
+        let mut substitute = Self::harmless(tag, forgets);
+        substitute.change.restores = true;
+        substitute
+    }
+
     fn instead(text: Vec<u8>, tag: &'static str, forgets: Forgets) -> Self {
         Self {
             text: Some(text),
             change: Change {
                 tag: Some(tag),
+                restores: false,
                 effect: Effect::None,
                 forgets,
                 forgotten: Forgotten::default(),
@@ -56,6 +64,7 @@ impl Substitute {
             text: None,
             change: Change {
                 tag: None,
+                restores: false,
                 effect,
                 forgets,
                 forgotten: Forgotten::default(),
@@ -93,7 +102,7 @@ impl Session {
 
     fn discard(&self, what: Discard) -> Option<Substitute> {
         match (what, self.is_shared(), self.is_outside()) {
-            (Discard::All, true, true) => Some(Substitute::harmless(DISCARD_ALL, Forgets::All)),
+            (Discard::All, true, true) => Some(Substitute::restoring(DISCARD_ALL, Forgets::All)),
             // In a transaction it fails by itself.
             (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),
             (Discard::Temp, true, _) => {
@@ -107,16 +116,21 @@ impl Session {
     }
 
     fn reset_all(&self) -> Substitute {
-        if self.is_shared() {
-            return Substitute::harmless("RESET", Forgets::Nothing);
+        match self.resets_here() {
+            true => Substitute::restoring("RESET", Forgets::Nothing),
+            false => Substitute::itself(Effect::ResetAll),
         }
-        Substitute::itself(Effect::ResetAll)
+    }
+
+    /// Whether RESET ALL need not leave: nothing is set, or no transaction could undo it.
+    pub(super) fn resets_here(&self) -> bool {
+        self.is_shared() && (self.has_set_nothing() || self.is_outside())
     }
 
     /// RESET of a start-up setting goes back to the client's start-up value.
     fn reset(&self, what: What, text: &[u8]) -> Option<Substitute> {
         let name = what.setting(text)?;
-        let value = self.identity.parameters.get(&name)?;
+        let value = self.identity.start.get(&name)?;
         let text = if is_identity(&name) {
             [b"SET ", name.as_slice(), b" TO ", &quoted(value)].concat()
         } else {
@@ -136,6 +150,7 @@ impl Session {
         let mut substitute = several(reading, text)?;
         if substitute.change.effect == Effect::ResetAll
             && self.is_shared()
+            && self.has_set_nothing()
             && pin::reason(reading).is_none()
             && let Some(text) = without_reset_all(text, &self.identity.parameters)
         {
@@ -174,7 +189,9 @@ impl Session {
         }
         if change.effect == Effect::DiscardAll {
             self.flow.pinned_anew = None;
+            self.flow.watch = None;
         }
+        self.flow.resetting |= change.restores && !self.has_set_nothing();
         let forgotten = match &change.forgets {
             Forgets::Nothing => return,
             Forgets::One(name) => {

@@ -118,8 +118,10 @@ pub async fn welcome(
         names: Names::default(),
         identity: Identity {
             parameters: Arc::clone(&welcome.parameters),
+            start: Arc::clone(&welcome.parameters),
             scope: welcome.scope,
             told: Rc::clone(&welcome.told),
+            told_first: Rc::clone(&welcome.told),
             home: entrance.home,
             key: (pid, handle_of_key),
             cherished: false,

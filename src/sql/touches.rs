@@ -98,6 +98,11 @@ impl Touches {
         self.0 & these.0 != 0
     }
 
+    /// All but these.
+    pub const fn without(self, these: Touches) -> Touches {
+        Touches(self.0 & !these.0)
+    }
+
     /// Both sets together; for constants, where `|` cannot stand.
     pub const fn and(self, these: Touches) -> Touches {
         Touches(self.0 | these.0)

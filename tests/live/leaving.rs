@@ -328,7 +328,7 @@ fn fact_42_a_client_that_leaves_a_pinned_connection_takes_it_along_and_nothing_m
     let mut pooled = stage.client();
     for amid in AMID {
         let mut wire = stage.client();
-        wire.run("set work_mem = '3MB'");
+        wire.run("create temp table mine ()");
         // In its place the pool dials another.
         pooled.run("select 1");
         let both = pids(&mut observer, &stage);

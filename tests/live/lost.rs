@@ -420,7 +420,7 @@ fn a_session_that_has_its_connection_to_itself_ends_with_it_as_it_does_directly(
         };
         for act in ["select 1", "begin; select 1", "select pg_sleep(60)"] {
             let ended = stage.same(|wire| {
-                wire.run("set work_mem = '1MB'");
+                wire.run("create temp table mine ()");
                 wire.send(&query(act));
                 if act.contains("sleep") {
                     kill_running(&stage, "pg_sleep");

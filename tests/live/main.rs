@@ -43,6 +43,7 @@ mod protocol;
 mod psql;
 mod replication;
 mod scrape;
+mod settings;
 mod sizes;
 mod sockets;
 mod stage;

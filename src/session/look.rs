@@ -1,0 +1,441 @@
+//! What does the connection hold now that others must not meet? The backend is asked, out of the
+//! client's way.
+//!
+//! A text does not say what a session is left with: a transaction may be rolled back, a lock
+//! refused, a value put into its canonical form, a temporary table dropped at its commit. So
+//! what a request touched is noted ([`Watch`]), and once the connection is at rest it is asked for
+//! just that. Settings that it tells are the session's from then on, and go with it to whatever
+//! connection it has next; what cannot go with it pins the session. Until the answer is here the
+//! connection is the session's, and a request that comes meanwhile rides behind.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    Keep, Session, adopt,
+    ledger::{Reply, Role},
+    pin::Reason,
+};
+use crate::protocol::{Parameters, backend, frontend};
+use crate::sql::{self, Effect, Kind, Reading, Touches, Value};
+
+/// The value of each of the settings named, in the server's encoding and so in hexadecimal
+/// digits, whatever the client's encoding cannot say.
+const VALUES: &str = "SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
+    pg_catalog.current_setting(n.n, true), pg_catalog.getdatabaseencoding()), 'hex'), true \
+    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n(n)";
+
+/// The same, and whether the session has set it; if asked for, also for all that it has set.
+/// Reading that view costs the backend more than half a millisecond.
+const SOURCES: &str = "SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
+    pg_catalog.current_setting(n.n, true), pg_catalog.getdatabaseencoding()), 'hex'), \
+    coalesce(s.source OPERATOR(pg_catalog.=) 'session', true) \
+    FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) \
+    UNION SELECT pg_catalog.lower(o.name) FROM pg_catalog.pg_settings AS o \
+    WHERE $2::pg_catalog.bool AND o.source OPERATOR(pg_catalog.=) 'session') AS n(n) \
+    LEFT JOIN pg_catalog.pg_settings AS s \
+    ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(n.n)";
+
+/// Whether it has what only this connection can have, in the order of [`REASONS`].
+const HOLDINGS: &str = "SELECT \
+    EXISTS (SELECT FROM pg_catalog.pg_locks AS l \
+    WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
+    AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+    EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
+    WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+    AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+    EXISTS (SELECT FROM pg_catalog.pg_listening_channels()), \
+    EXISTS (SELECT FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable), \
+    EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS p WHERE p.from_sql)";
+
+const REASONS: [Reason; 5] = [
+    Reason::AdvisoryLock,
+    Reason::TemporaryObject,
+    Reason::Listen,
+    Reason::HoldCursor,
+    Reason::SqlPrepare,
+];
+
+/// What gives things of [`REASONS`], or takes them away.
+const HELD: Touches = Touches::ADVISORY_LOCK
+    .and(Touches::TEMP)
+    .and(Touches::LISTEN)
+    .and(Touches::CURSOR)
+    .and(Touches::PREPARE);
+const GIVEN_UP: Touches = Touches::ADVISORY_UNLOCK
+    .and(Touches::UNLISTEN)
+    .and(Touches::CLOSE)
+    .and(Touches::DEALLOCATE)
+    .and(Touches::DISCARD)
+    .and(Touches::DDL);
+
+/// What is to be asked.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Settings.
+    names: Vec<Box<str>>,
+    /// Any setting at all.
+    any: bool,
+    /// Some of them may have been taken back, not set.
+    undone: bool,
+    /// Anything of [`REASONS`].
+    held: bool,
+    /// The client has been told that some of it is done, and nothing undoes it any more.
+    done: bool,
+}
+
+impl Watch {
+    fn asks_settings(&self) -> bool {
+        self.any || !self.names.is_empty()
+    }
+
+    /// A request that is part of it has been answered.
+    pub(super) fn answered(&mut self, status: backend::Status) {
+        self.done |= self.held || status == backend::Status::Idle;
+    }
+
+    /// A statement failed: what it was to set is as it was before.
+    pub(super) fn failed(&mut self) {
+        self.undone = true;
+    }
+
+    fn add(&mut self, name: &str) {
+        if !self.names.iter().any(|one| **one == *name) {
+            self.names.push(name.into());
+        }
+    }
+}
+
+/// A question that has been asked, and what has been answered so far.
+#[derive(Debug)]
+pub struct Looking {
+    about: About,
+    rows: Vec<Row>,
+    /// A row was too long to be kept.
+    lost: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Settings,
+    Holdings,
+}
+
+type Row = Vec<Option<Vec<u8>>>;
+
+impl Looking {
+    /// Keeps the body of a DataRow; `None`: it is too long.
+    pub fn see(&mut self, body: Option<&[u8]>) {
+        let row = body.and_then(backend::row);
+        let own = |value: Option<&[u8]>| value.map(<[u8]>::to_owned);
+        match row {
+            Some(row) => self.rows.push(row.into_iter().map(own).collect()),
+            None => self.lost = true,
+        }
+    }
+}
+
+impl Session {
+    /// Notes what has to be asked once this text has run.
+    pub(super) fn watch(&mut self, reading: &Reading, text: &[u8]) {
+        let touches = reading.touches;
+        let shared = self.flow.keep == Keep::No;
+        let settings = touches.any(Touches::SETTING.and(Touches::RESET_ALL))
+            && !(shared && self.takes_back_nothing(reading, text));
+        let code = touches.any(Touches::CALL);
+        let held = touches.any(HELD) || code || !shared && touches.any(GIVEN_UP);
+        let asks_in_vain = match self.flow.keep {
+            Keep::Session => true,
+            Keep::Pinned(reason) => reason.is_hard(),
+            Keep::No | Keep::Unsettled => false,
+        };
+        if asks_in_vain || !(settings || held) {
+            return;
+        }
+        let mut watch = self.flow.watch.take().unwrap_or_default();
+        watch.held |= held;
+        watch.any |= code;
+        watch.undone |= reading.count > 1 || self.flow.status != backend::Status::Idle;
+        if settings {
+            Self::watch_settings(&mut watch, text);
+        }
+        if !(watch.held || watch.asks_settings()) {
+            return;
+        }
+        self.flow.watch = Some(watch);
+        if shared {
+            self.flow.keep = Keep::Unsettled;
+        }
+    }
+
+    /// Whether it takes back what nobody has set, or what is taken back here alone.
+    fn takes_back_nothing(&self, reading: &Reading, text: &[u8]) -> bool {
+        if reading.touches.any(Touches::SETTING) {
+            let Kind::Reset(what) = reading.first else {
+                return false;
+            };
+            let name = what.setting(text).filter(|_| reading.count == 1);
+            return name.is_some_and(|name| self.identity.parameters.get(&name).is_none());
+        }
+        match reading.count {
+            1 => self.resets_here(),
+            _ => self.has_set_nothing(),
+        }
+    }
+
+    /// Whether the session's settings are those of its start-up.
+    pub(super) fn has_set_nothing(&self) -> bool {
+        Arc::ptr_eq(&self.identity.parameters, &self.identity.start)
+    }
+
+    fn watch_settings(watch: &mut Watch, text: &[u8]) {
+        for statement in sql::statements(text) {
+            watch.undone |= matches!(
+                statement.kind,
+                Kind::Reset(_)
+                    | Kind::ResetAll
+                    | Kind::Set {
+                        value: Value::Default | Value::Current,
+                        ..
+                    }
+            );
+        }
+        for effect in sql::find(text).effects {
+            match effect {
+                Effect::Set(name) if &*name == "all" => watch.any = true,
+                Effect::Set(name) => watch.add(&name),
+                Effect::Anything => watch.any = true,
+                Effect::SetLocal(_)
+                | Effect::Temp
+                | Effect::AdvisoryLock
+                | Effect::Listen
+                | Effect::Prepare(_)
+                | Effect::CursorHold
+                | Effect::Sequence => {}
+            }
+        }
+    }
+
+    /// Whether the session may go on without its connection: nothing is lost with it that the
+    /// client was told of.
+    pub(super) fn may_outlive(&self) -> bool {
+        match self.flow.keep {
+            Keep::No => true,
+            Keep::Unsettled => {
+                let watch = self.flow.watch.as_ref();
+                watch.is_some_and(|watch| !watch.done) && !self.ledger.is_looking()
+            }
+            Keep::Session | Keep::Pinned(_) => false,
+        }
+    }
+
+    /// Whatever there may be is to be asked for.
+    pub(super) fn watch_everything(&mut self) {
+        if self.flow.keep != Keep::Session {
+            self.flow.watch = Some(Box::new(Watch {
+                any: true,
+                held: true,
+                ..Watch::default()
+            }));
+        }
+    }
+
+    /// Whether the connection is to be asked now; it is at rest.
+    pub(super) fn must_look(&self) -> bool {
+        self.flow.watch.is_some() && self.lease.is_some() && self.is_idle()
+    }
+
+    /// Writes the questions, and notes whose the answers are.
+    pub(super) fn ask_holdings(&mut self, out: &mut Vec<u8>) {
+        let Some(watch) = self.flow.watch.take() else {
+            return;
+        };
+        let names = array(&watch.names(&self.identity.parameters));
+        let any: &[u8] = if watch.any { b"t" } else { b"f" };
+        if watch.asks_settings() {
+            match watch.undone || watch.any {
+                true => self.ask(SOURCES, &[Some(&names), Some(any)], About::Settings, out),
+                false => self.ask(VALUES, &[Some(&names)], About::Settings, out),
+            }
+        }
+        if watch.held {
+            self.ask(HOLDINGS, &[], About::Holdings, out);
+        }
+        out.extend_from_slice(frontend::SYNC);
+        self.ledger.owe(Reply::Sync, Role::Ours);
+    }
+
+    fn ask(&mut self, text: &str, values: &[Option<&[u8]>], about: About, out: &mut Vec<u8>) {
+        let Some(lease) = &mut self.lease else { return };
+        let mut registry = self.shared.registry.borrow_mut();
+        let text = frontend::parse_rest(text.as_bytes());
+        let statement = registry.statement(self.identity.scope, &text);
+        let ledger = &mut self.ledger;
+        adopt::supply(lease, &statement, ledger, out, Role::Looks(None));
+        frontend::put_bind_text(out, &statement.name, values);
+        ledger.owe(Reply::Bind, Role::Looks(None));
+        frontend::put_execute(out);
+        let looking = Looking {
+            about,
+            rows: Vec::new(),
+            lost: false,
+        };
+        let role = Role::Looks(Some(Box::new(looking)));
+        ledger.owe(Reply::Execute, role);
+    }
+
+    /// The answer to a question is complete.
+    pub(super) fn saw(&mut self, looking: Looking) {
+        match (looking.lost, looking.about) {
+            (true, _) => self.saw_nothing(&looking),
+            (false, About::Settings) => self.saw_settings(&looking.rows),
+            (false, About::Holdings) => self.saw_holdings(&looking.rows),
+        }
+        let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
+        if self.flow.keep == Keep::Unsettled && !outstanding {
+            self.flow.keep = Keep::No;
+        }
+    }
+
+    /// It could not be answered: the session stays where what it has is.
+    pub(super) fn saw_nothing(&mut self, looking: &Looking) {
+        self.pin(match looking.about {
+            About::Settings => Reason::Setting,
+            About::Holdings => Reason::Unclear,
+        });
+    }
+
+    fn saw_settings(&mut self, rows: &[Row]) {
+        let Some(lease) = &mut self.lease else { return };
+        let pool = Rc::clone(&self.pool);
+        let user = &pool.key().user;
+        let mut wanted = (*self.identity.parameters).clone();
+        let mut worn = (*lease.memory.wearing).clone();
+        for row in rows {
+            let [Some(name), value, set] = row.as_slice() else {
+                continue;
+            };
+            let value = value.as_deref().and_then(unhex);
+            let value = value.filter(|_| set.as_deref() == Some(b"t"));
+            match value.filter(|value| !is_nobody(name, value, user)) {
+                Some(value) => {
+                    wanted.set(name, &value);
+                    worn.set(name, &value);
+                }
+                None => {
+                    worn.remove(name);
+                    match self.identity.start.get(name) {
+                        Some(value) => wanted.set(name, value),
+                        None => wanted.remove(name),
+                    }
+                }
+            }
+        }
+        let wanted = self.become_of(wanted);
+        if let Some(lease) = &mut self.lease {
+            lease.memory.wearing = match worn == *wanted {
+                true => wanted,
+                false => Arc::new(worn),
+            };
+        }
+    }
+
+    /// From here on every connection must wear these.
+    pub(super) fn become_of(&mut self, wanted: Parameters) -> Arc<Parameters> {
+        let start = &self.identity.start;
+        let wanted = match wanted == **start {
+            true => Arc::clone(start),
+            false => Arc::new(wanted),
+        };
+        self.identity.scope = self.shared.registry.borrow_mut().scope(&wanted);
+        self.identity.parameters = Arc::clone(&wanted);
+        wanted
+    }
+
+    fn saw_holdings(&mut self, rows: &[Row]) {
+        let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+        let held = row.iter().zip(REASONS);
+        let mut held = held.filter(|(value, _)| value.as_deref() == Some(b"t"));
+        let reason = held.next().map(|(_, reason)| reason);
+        match (reason, self.flow.keep) {
+            (Some(reason), _) => self.pin(reason),
+            (None, Keep::Pinned(reason)) if is_seen(reason) => self.unpin(),
+            (None, _) => {}
+        }
+    }
+}
+
+/// Whether a look can tell that this is over.
+pub(super) fn is_seen(reason: Reason) -> bool {
+    REASONS.contains(&reason)
+}
+
+/// Whether the value of an identity is that of who has taken on none.
+fn is_nobody(name: &[u8], value: &[u8], user: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"role") && value == b"none"
+        || name.eq_ignore_ascii_case(b"session_authorization") && value == user
+}
+
+impl Watch {
+    /// What is asked by name. Not every setting is in the view of all: identities and those of
+    /// extensions are not.
+    fn names(&self, wanted: &Parameters) -> Vec<Vec<u8>> {
+        let mut names: Vec<Vec<u8>> = self
+            .names
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        if self.any {
+            let known = wanted.iter().map(|(name, _)| name.to_ascii_lowercase());
+            let hidden = [&b"role"[..], b"session_authorization"];
+            for name in known.chain(hidden.map(<[u8]>::to_vec)) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}
+
+/// As the server reads an array.
+fn array(names: &[Vec<u8>]) -> Vec<u8> {
+    let quote = |name: &Vec<u8>| {
+        let escaped = name.iter().flat_map(|&byte| match byte {
+            b'"' | b'\\' => vec![b'\\', byte],
+            other => vec![other],
+        });
+        [vec![b'"'], escaped.collect(), vec![b'"']].concat()
+    };
+    let names: Vec<Vec<u8>> = names.iter().map(quote).collect();
+    [&b"{"[..], &names.join(&b','), b"}"].concat()
+}
+
+fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
+    pairs
+        .iter()
+        .map(byte)
+        .collect::<Option<_>>()
+        .filter(|_| rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_as_the_bytes_that_they_are() {
+        assert_eq!(unhex(b"4d61c39f00"), Some(b"Ma\xc3\x9f\0".to_vec()));
+        assert_eq!(unhex(b""), Some(Vec::new()));
+        assert_eq!(unhex(b"4"), None);
+        assert_eq!(unhex(b"4g"), None);
+    }
+
+    #[test]
+    fn names_are_quoted_as_the_server_reads_an_array() {
+        let names = [b"work_mem".to_vec(), b"a.\"b\\".to_vec()];
+        assert_eq!(array(&names), br#"{"work_mem","a.\"b\\"}"#);
+    }
+}
