@@ -259,31 +259,6 @@ impl Owed {
         }
     }
 
-    /// In which words the client hears of its failure.
-    pub fn wording(&self) -> Wording {
-        match &self.role {
-            Role::Named(name) => Wording::Named(name.clone()),
-            Role::Shapes(shaping) => shaping.meant().map_or(Wording::Plain, Wording::Named),
-            Role::Stale(statement) => {
-                let shape = statement.shape.get();
-                let described = shape.filter(|_| self.reply == Reply::Describe);
-                Wording::Stale(described.map(|shape| shape.types.clone()))
-            }
-            Role::Client
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Forgets(_)
-            | Role::Changes(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
-            | Role::Refuses(_)
-            | Role::Guards
-            | Role::Looks(_)
-            | Role::Ours => Wording::Plain,
-        }
-    }
-
     /// Whether what is sent behind it in the same batch, and means this name, must not be sent
     /// before it is answered.
     fn decides_alone(&self, name: &[u8]) -> bool {
@@ -310,18 +285,6 @@ impl Owed {
             | Role::Ours => false,
         }
     }
-}
-
-/// How an error is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wording {
-    /// In the server's own words, with the client's name for the one that was sent.
-    Plain,
-    /// With this name, among several that the client has for the statement.
-    Named(Box<[u8]>),
-    /// As the server's for a statement whose answer has changed; behind what it takes, where a
-    /// Describe asked for that.
-    Stale(Option<Box<[u8]>>),
 }
 
 /// The queue of replies owed.

@@ -4,17 +4,17 @@
 //! answered once, with an error that says whether it may have taken effect. A transaction is
 //! gone with its backend, and the client has to end it: see [`super::failed`].
 
-use std::{rc::Rc, task::Context};
+use std::task::Context;
 
 use super::{
-    End, Fault, Keep, Phase, Session,
+    End, Fault, Keep, Session,
     failed::Failed,
     fault::{self, Loss},
-    relay::Cause,
+    undo::Cause,
 };
 use crate::protocol::{
     SqlState,
-    backend::{Status, put_parameter_status, put_ready},
+    backend::{Status, put_ready},
     notice::{self, Severity},
 };
 use crate::sql::Stake;
@@ -135,20 +135,6 @@ impl Session {
         Ok(told)
     }
 
-    /// What a transaction set for itself is undone with it: the reports that say so.
-    fn take_back_reports(&mut self, inside: bool) -> Vec<u8> {
-        let mut out = Vec::new();
-        let reports = std::mem::take(&mut self.flow.reports);
-        for (name, former) in reports.iter().filter(|_| inside) {
-            put_parameter_status(&mut out, name, former);
-            if name == b"application_name" {
-                self.handle.rename(former);
-            }
-            Rc::make_mut(&mut self.identity.told).set(name, former);
-        }
-        out
-    }
-
     /// Nothing is under way any more on either side, but what the client is still sending.
     fn reset_flow(&mut self) {
         self.flow.receiving = 0;
@@ -164,14 +150,6 @@ impl Session {
         self.flow.reading = None;
         self.flow.pinned_anew = None;
         self.names.forget_before();
-    }
-
-    /// The session has no connection, and no request waits for one.
-    pub(super) fn rest_without_lease(&self) {
-        self.enter(match self.flow.failed {
-            Some(_) => Phase::InTransaction,
-            None => Phase::Idle,
-        });
     }
 }
 

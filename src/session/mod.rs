@@ -9,6 +9,7 @@ mod cancel;
 mod converse;
 mod count;
 mod depart;
+mod errors;
 mod extended;
 mod failed;
 mod fault;
@@ -25,14 +26,18 @@ mod prepared;
 mod refuse;
 mod relay;
 mod replication;
+mod reports;
 mod request;
 mod reset;
+mod rest;
 mod settings;
 mod shape;
 mod splice;
 mod substitute;
 mod supply;
+mod undo;
 mod welcome;
+mod wording;
 
 use std::{
     cell::RefCell,
@@ -253,22 +258,6 @@ impl Session {
                 return self.rest(cx, io);
             }
         }
-    }
-
-    /// Gives the connection back where its last answer came before the client's last byte: the
-    /// rest of a COPY that failed.
-    fn rest(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
-        if self.must_look() {
-            self.ask_holdings(&mut io.output);
-            if let Some(lease) = &mut self.lease {
-                lease.link.send(cx, &io.output).ok();
-            }
-            io.output.clear();
-        }
-        if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
-            self.settle()?;
-        }
-        Ok(())
     }
 
     /// Sends bytes of our own or of the backend to the client.

@@ -121,10 +121,7 @@ impl Session {
         }
         self.shared.registry.borrow().doubt();
         // What has the name upstream now is not what the name stands for.
-        if let Some(lease) = &mut self.lease {
-            lease.memory.remove(statement.id);
-            lease.memory.litter(statement.name.as_slice().into());
-        }
+        self.forget_upstream(&statement);
         match shaping.purpose {
             Purpose::Supplied => self.flow.misshapen = Some(statement.id),
             Purpose::Parsed(name) => {

@@ -1,0 +1,98 @@
+//! Settings that the backend reports, and what the client is told of them.
+
+use std::rc::Rc;
+
+use super::{
+    Keep, Session,
+    relay::{Break, GATHER, Step},
+    splice::Splice,
+};
+use crate::backend::MAX_STATUSES;
+use crate::protocol::{
+    backend,
+    frame::{HEADER, Header},
+};
+
+impl Session {
+    /// A reported setting is told when it differs from what the client was last told, whoever
+    /// caused the report.
+    pub(super) fn status(&mut self, header: Header, seen: &[u8]) -> Result<Step, Break> {
+        if seen.len() < header.len && header.len <= GATHER {
+            return Ok(Step::Gather);
+        }
+        let body = seen.get(HEADER..).unwrap_or_default();
+        let Some((name, value)) = backend::parameter_status(body) else {
+            return Ok(Step::Pass);
+        };
+        if let Some(lease) = &mut self.lease {
+            lease.statuses.set(name, value);
+            if lease.statuses.len() > MAX_STATUSES {
+                return Err(Break::Lost("it reports settings without an end".to_owned()));
+            }
+        }
+        let former = self.identity.told.get(name);
+        if former == Some(value) {
+            return Ok(Step::Swallow);
+        }
+        // What a transaction has set is undone should it be lost.
+        if self.flow.keep == Keep::No
+            && let Some(former) = former
+            && self.flow.reports.get(name).is_none()
+        {
+            self.flow.reports.set(name, former);
+        }
+        if name == b"application_name" {
+            self.handle.rename(value);
+        }
+        Rc::make_mut(&mut self.identity.told).set(name, value);
+        Ok(Step::Pass)
+    }
+
+    /// The server reports at ReadyForQuery what is not as it last reported. A request that sets
+    /// what the settings ahead of it have just taken away changes nothing in its eyes; the client
+    /// is told all the same.
+    pub(super) fn tell_unreported(&mut self, splice: &mut Splice<'_>) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        let told = &mut self.identity.told;
+        for (name, value) in lease.statuses.iter() {
+            if told.get(name) != Some(value) && !backend::is_backends_own(name) {
+                backend::put_parameter_status(splice.insert(), name, value);
+                if name == b"application_name" {
+                    self.handle.rename(value);
+                }
+                Rc::make_mut(told).set(name, value);
+            }
+        }
+    }
+
+    /// Settings that were taken back here alone: the client is told, as the server would.
+    pub(super) fn retell(&mut self, splice: &mut Splice<'_>) {
+        let first = Rc::clone(&self.identity.told_first);
+        for (name, value) in first.iter() {
+            if self.identity.told.get(name) == Some(value) || backend::is_backends_own(name) {
+                continue;
+            }
+            backend::put_parameter_status(splice.insert(), name, value);
+            if name == b"application_name" {
+                self.handle.rename(value);
+            }
+            Rc::make_mut(&mut self.identity.told).set(name, value);
+        }
+    }
+
+    /// What a transaction set for itself is undone with it: the reports that say so.
+    pub(super) fn take_back_reports(&mut self, inside: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let reports = std::mem::take(&mut self.flow.reports);
+        for (name, former) in reports.iter().filter(|_| inside) {
+            backend::put_parameter_status(&mut out, name, former);
+            if name == b"application_name" {
+                self.handle.rename(former);
+            }
+            Rc::make_mut(&mut self.identity.told).set(name, former);
+        }
+        out
+    }
+}

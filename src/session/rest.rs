@@ -1,0 +1,112 @@
+//! When nothing is under way any more: the connection goes back to the pool, and who wished to
+//! leave leaves.
+
+use std::task::Context;
+
+use super::{End, Fault, Io, Keep, Phase, Session};
+use crate::pool::{Home, Lease};
+use crate::protocol::{Parameters, backend::Status};
+
+impl Session {
+    /// Gives the connection back where its last answer came before the client's last byte: the
+    /// rest of a COPY that failed.
+    pub(super) fn rest(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
+        if self.must_look() {
+            self.ask_holdings(&mut io.output);
+            if let Some(lease) = &mut self.lease {
+                lease.link.send(cx, &io.output).ok();
+            }
+            io.output.clear();
+        }
+        if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// After a read: gives the connection back when nothing holds it.
+    pub(super) fn settle(&mut self) -> Result<(), End> {
+        let Some(lease) = &self.lease else {
+            return Ok(());
+        };
+        if !self.ledger.is_empty() {
+            return Ok(());
+        }
+        // Half a message that nobody asked for is not waited for, with a connection that others
+        // could have.
+        let half = !lease.inbox.is_empty();
+        let spoilt = half && self.flow.keep == Keep::No && self.is_idle();
+        if !self.is_idle() || (half && !spoilt) || lease.link.is_backed_up() {
+            let outside = self.flow.status == Status::Idle;
+            self.enter(if outside {
+                Phase::Active
+            } else {
+                Phase::InTransaction
+            });
+            return self.leave_if_wished();
+        }
+        self.flow.overdue = false;
+        self.flow.cancelled = false;
+        self.flow.changes.clear();
+        self.flow.pinned_anew = None;
+        self.names.forget_before();
+        self.flow.tainted |= spoilt;
+        self.enter(Phase::Idle);
+        if self.flow.keep == Keep::No {
+            self.give_back();
+        }
+        self.leave_if_wished()
+    }
+
+    pub(super) fn leave_if_wished(&self) -> Result<(), End> {
+        let told = self.flow.deaf || !self.client.is_backed_up();
+        // A COPY would wait for ever for data, and a batch or a skip for its Sync.
+        if self.flow.leaving && told && (self.flow.copying || !self.ledger.is_behind()) {
+            return Err(End::Terminated);
+        }
+        if self.flow.draining && self.is_idle() {
+            return Err(Fault::Shutdown.into());
+        }
+        Ok(())
+    }
+
+    /// Releases a clean connection; one that is not clean is closed.
+    pub(super) fn give_back(&mut self) {
+        let Some(mut lease) = self.lease.take() else {
+            return;
+        };
+        if !self.flow.reports.is_empty() {
+            self.flow.reports = Parameters::default();
+        }
+        if std::mem::take(&mut self.flow.tainted) {
+            return;
+        }
+        if self.identity.home.is_none_or(|home| home.id != lease.id) {
+            self.move_house(&lease);
+        }
+        if self.cancels.is_under_way() || self.cancels.may_come() {
+            std::mem::take(&mut self.cancels).release_later(lease);
+            return;
+        }
+        lease.inbox = Vec::new();
+        lease.release();
+    }
+
+    /// Where the home is gone, this connection becomes the new one.
+    fn move_house(&mut self, lease: &Lease) {
+        let living = |home: Home| self.pool.is_alive(home);
+        if self.identity.home.is_some_and(living) {
+            return;
+        }
+        self.identity.home = self.pool.settle_at(lease.id);
+        self.identity.cherished = false;
+    }
+
+    /// The session has no connection, and no request waits for one.
+    pub(super) fn rest_without_lease(&self) {
+        self.enter(match self.flow.failed {
+            Some(_) => Phase::InTransaction,
+            None => Phase::Idle,
+        });
+    }
+}
