@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use super::{
-    ledger::{Ledger, Reply, Role},
+    ledger::{Ledger, Reply},
     prepared::{Registry, Scope},
+    role::Role,
 };
 use crate::backend::{Connection, Statement};
 use crate::protocol::{Parameters, frontend};
@@ -177,7 +178,7 @@ pub fn supply(
     statement: &Arc<Statement>,
     ledger: &mut Ledger,
     out: &mut Vec<u8>,
-    role: Role,
+    role: impl Into<Role>,
 ) {
     if !connection.memory.has(statement.id) {
         if connection.memory.take_from_litter(&statement.name) {

@@ -10,10 +10,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{
-    End, Io, Keep, Session,
-    ledger::{Reply, Role},
-};
+use super::{End, Io, Keep, Session, ledger::Reply, role::Role};
 use crate::backend;
 use crate::protocol::{backend::Status, frontend};
 use crate::telemetry::events;

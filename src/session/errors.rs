@@ -3,10 +3,10 @@
 use super::{
     End, Session,
     failed::ENDED,
-    ledger::{Owed, Role},
     names,
     prepared::PREFIX,
     relay::{Break, GATHER, Step},
+    role::Role,
     splice::Splice,
 };
 use crate::protocol::{
@@ -127,12 +127,13 @@ impl Session {
         match self.ledger.front() {
             Some(owed) if !owed.role.is_client() => Step::Swallow,
             // The end of a transaction that was lost: the client has had one.
-            Some(Owed {
-                role: Role::Changes(change),
-                ..
-            }) if change.tag == Some(ENDED)
-                && notice::sqlstate(backend::body(seen))
-                    == Some(SqlState::NO_ACTIVE_TRANSACTION) =>
+            Some(owed)
+                if owed
+                    .role
+                    .change()
+                    .is_some_and(|change| change.tag == Some(ENDED))
+                    && notice::sqlstate(backend::body(seen))
+                        == Some(SqlState::NO_ACTIVE_TRANSACTION) =>
             {
                 Step::Swallow
             }

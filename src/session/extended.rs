@@ -8,9 +8,10 @@ use std::{
 use super::{
     End, Session,
     forward::{GATHER, Step},
-    ledger::{Name, Registers, Reply, Role},
+    ledger::Reply,
     names, pin,
     request::must_gather,
+    role::{Name, Naming, Registers, Role},
     splice::Splice,
     substitute::DISCARD_ALL,
     supply::Supply,
@@ -129,7 +130,7 @@ impl Session {
             lease.memory.unnamed = Some((self.handle.id, number));
         }
         self.ledger
-            .owe(Reply::Parse, Role::RegistersUnnamed(number, former));
+            .owe(Reply::Parse, Naming::RegistersUnnamed(number, former));
         Step::Pass
     }
 
@@ -169,7 +170,7 @@ impl Session {
             statement,
         };
         let statement = Arc::clone(&name.statement);
-        let role = Role::Registers(Box::new(Registers { name, again }));
+        let role = Naming::Registers(Box::new(Registers { name, again }));
         self.ledger.owe(Reply::Parse, role);
         let next = splice.rest().get(seen.len()..).unwrap_or_default();
         self.ask_shape(written, &statement, next, splice);
@@ -364,7 +365,7 @@ impl Session {
         let (portal, mut change) = self.flow.changes.swap_remove(at);
         self.forget(&mut change);
         let discards = change.tag == Some(DISCARD_ALL);
-        let role = Role::Changes(Box::new(change));
+        let role = Naming::Changes(Box::new(change));
         self.ledger.owe(Reply::Execute, role);
         if !discards {
             return Step::Pass;
@@ -404,7 +405,7 @@ impl Session {
             let statement = self.names.remove(name);
             statement.map_or(Role::Client, |statement| {
                 let name = name.into();
-                Role::Forgets(Box::new(Name { name, statement }))
+                Naming::Forgets(Box::new(Name { name, statement })).into()
             })
         };
         self.ledger.owe(Reply::Close, role);
@@ -423,7 +424,9 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed = None;
         }
-        former.map_or(Role::Client, |former| Role::DropsUnnamed(Box::new(former)))
+        former.map_or(Role::Client, |former| {
+            Naming::DropsUnnamed(Box::new(former)).into()
+        })
     }
 
     /// The role of a message that means this statement by this name.

@@ -9,11 +9,14 @@
 use std::task::Context;
 
 use super::{
-    End, Fault, Session, fault,
+    End, Fault, Session,
+    change::Effect,
+    fault,
     forward::Step,
-    ledger::{Effect, Reply, Role},
+    ledger::Reply,
     names,
     request::must_gather,
+    role::Naming,
     splice::Splice,
     substitute::{Substitute, several},
 };
@@ -207,7 +210,7 @@ impl Session {
         change.tag = Some(ENDED);
         self.forget(&mut change);
         self.ledger
-            .owe(Reply::Query, Role::Changes(Box::new(change)));
+            .owe(Reply::Query, Naming::Changes(Box::new(change)));
         Step::Pass
     }
 

@@ -3,7 +3,8 @@
 use std::task::{Context, Poll};
 
 use super::{
-    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins, splice::Splice,
+    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins, role::Role,
+    splice::Splice,
 };
 use crate::protocol::{
     frame::{self, Header},
@@ -333,7 +334,7 @@ impl Session {
             self.flow.syncs = self.flow.syncs.saturating_add(1);
             return Ok(Step::Drop);
         }
-        self.ledger.owe(Reply::Sync, super::ledger::Role::Client);
+        self.ledger.owe(Reply::Sync, Role::Client);
         self.enter(Phase::Active);
         Ok(Step::Pass)
     }

@@ -4,16 +4,13 @@
 //! they were sent: the client's own, and those that we slip in. This is what keeps pipelines,
 //! errors inside pipelines and injected messages in step.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use super::{
-    fault::Fault,
     look::Looking,
-    names::Former,
-    shape::{Purpose, Shaping},
-    substitute::DISCARD_ALL,
+    role::{Name, Naming, Role},
 };
-use crate::backend::{Prepared, Statement, StatementId};
+use crate::backend::StatementId;
 use crate::sql::Stake;
 
 /// Which message is to be answered.
@@ -41,202 +38,6 @@ impl Reply {
     }
 }
 
-/// Whose message it was, and what its answer changes.
-#[derive(Debug)]
-pub enum Role {
-    /// The client's, nothing to note.
-    Client,
-    /// The client's Bind or Describe of a statement that it knows by several names: by this one
-    /// here.
-    Named(Box<[u8]>),
-    /// The client's Parse of a shared statement: undone if it fails.
-    Registers(Box<Registers>),
-    /// The client's Parse of its unnamed statement, by its number; with the one before, should it
-    /// be skipped.
-    RegistersUnnamed(u32, Option<Box<Former>>),
-    /// The client's Query amid a batch: the unnamed statement that it drops, should it be skipped.
-    DropsUnnamed(Box<Former>),
-    /// The client's Close of a statement: undone if it is skipped.
-    Forgets(Box<Name>),
-    /// The client's Query or Execute whose completion changes more than data.
-    Changes(Box<Change>),
-    /// A Describe behind a Parse of the client's or of ours: what it says is compared with what
-    /// the statement is known by.
-    Shapes(Box<Shaping>),
-    /// The client's Bind or Describe of a statement that now returns something else: it names
-    /// none, and the error that follows is put into the server's words for this.
-    Stale(Arc<Statement>),
-    /// Our Parse of a statement that this connection lacked. Its error is the client's Bind's.
-    Supplies(Arc<Statement>),
-    /// Our Parse of the session's unnamed statement, by its number. Its error is the client's
-    /// Bind's.
-    SuppliesUnnamed(u32),
-    /// Ours, to fail: the error of ours that stands in its place is the client's.
-    Refuses(Box<Fault>),
-    /// Ours, a part of making the connection fit. Its error ends the request.
-    Guards,
-    /// Ours: a part of asking what the connection holds; with what has been answered so far.
-    Looks(Option<Box<Looking>>),
-    /// Ours, with nothing to note: its answer is swallowed.
-    Ours,
-}
-
-impl Role {
-    /// Whether the answer goes to the client.
-    #[inline]
-    pub fn is_client(&self) -> bool {
-        match self {
-            Self::Client
-            | Self::Named(_)
-            | Self::Registers(_)
-            | Self::RegistersUnnamed(..)
-            | Self::DropsUnnamed(_)
-            | Self::Forgets(_)
-            | Self::Changes(_)
-            | Self::Stale(_) => true,
-            Self::Shapes(shaping) => shaping.asked,
-            Self::Supplies(_)
-            | Self::SuppliesUnnamed(_)
-            | Self::Refuses(_)
-            | Self::Guards
-            | Self::Looks(_)
-            | Self::Ours => false,
-        }
-    }
-
-    /// Whether it is the client's, and not what goes in place of a DISCARD ALL: the server commits
-    /// right behind that, so that what follows in its batch begins anew.
-    #[inline]
-    fn may_begin(&self) -> bool {
-        let discards = matches!(self, Self::Changes(change) if change.tag == Some(DISCARD_ALL));
-        self.is_client() && !discards
-    }
-
-    /// Whether it decides what a name means, or what the connection has prepared.
-    #[inline]
-    fn names(&self) -> bool {
-        match self {
-            Self::Registers(_)
-            | Self::RegistersUnnamed(..)
-            | Self::DropsUnnamed(_)
-            | Self::Forgets(_)
-            | Self::Changes(_)
-            | Self::Shapes(_)
-            | Self::Supplies(_)
-            | Self::SuppliesUnnamed(_) => true,
-            Self::Client
-            | Self::Named(_)
-            | Self::Stale(_)
-            | Self::Refuses(_)
-            | Self::Guards
-            | Self::Looks(_)
-            | Self::Ours => false,
-        }
-    }
-
-    /// Whether it decides what this name means, or whether this statement is prepared.
-    fn decides(&self, name: &[u8], statement: Option<StatementId>) -> bool {
-        match self {
-            Self::Registers(note) => {
-                *note.name.name == *name || Some(note.name.statement.id) == statement
-            }
-            Self::Forgets(one) => *one.name == *name,
-            Self::RegistersUnnamed(..) | Self::DropsUnnamed(_) | Self::SuppliesUnnamed(_) => {
-                name.is_empty()
-            }
-            Self::Supplies(one) => Some(one.id) == statement,
-            Self::Changes(change) => match &change.forgets {
-                Forgets::Nothing => false,
-                Forgets::One(one) => **one == *name,
-                Forgets::All => !name.is_empty(),
-            },
-            Self::Shapes(shaping) => Some(shaping.statement.id) == statement,
-            Self::Client
-            | Self::Named(_)
-            | Self::Stale(_)
-            | Self::Refuses(_)
-            | Self::Guards
-            | Self::Looks(_)
-            | Self::Ours => false,
-        }
-    }
-}
-
-/// A name that the client gave a statement.
-#[derive(Debug, Clone)]
-pub struct Name {
-    pub name: Box<[u8]>,
-    pub statement: Arc<Statement>,
-}
-
-/// What a Parse of the client's promises.
-#[derive(Debug, Clone)]
-pub struct Registers {
-    pub name: Name,
-    /// The connection had the statement already: it was closed just before, to be made anew.
-    pub again: bool,
-}
-
-/// What a command changes in our picture of the session and of its connection.
-#[derive(Debug)]
-pub struct Change {
-    /// The tag to show in place of the one that comes.
-    pub tag: Option<&'static str>,
-    /// The session's settings are those of its start-up once it has run, here alone.
-    pub restores: bool,
-    /// What it does to the connection, once it has run.
-    pub effect: Effect,
-    /// Which of the client's statements it drops.
-    pub forgets: Forgets,
-    /// What it has dropped as it was sent, to be put back should it fail.
-    pub forgotten: Forgotten,
-}
-
-/// What a command that is sent as it is does to the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    None,
-    DiscardAll,
-    ResetAll,
-    DeallocateAll,
-    /// Both, among other statements.
-    ResetAndDeallocateAll,
-}
-
-impl Effect {
-    /// Whether no statement is left on the connection.
-    pub fn deallocates(self) -> bool {
-        match self {
-            Self::DiscardAll | Self::DeallocateAll | Self::ResetAndDeallocateAll => true,
-            Self::None | Self::ResetAll => false,
-        }
-    }
-
-    /// Whether no setting of the session's is left on the connection.
-    pub fn resets(self) -> bool {
-        match self {
-            Self::DiscardAll | Self::ResetAll | Self::ResetAndDeallocateAll => true,
-            Self::None | Self::DeallocateAll => false,
-        }
-    }
-}
-
-/// Which of the client's statements are dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Forgets {
-    Nothing,
-    One(Box<[u8]>),
-    All,
-}
-
-/// What was dropped.
-#[derive(Debug, Default)]
-pub struct Forgotten {
-    pub names: Vec<Name>,
-    /// Of the connection's memory.
-    pub prepared: Prepared,
-}
-
 /// An entry.
 #[derive(Debug)]
 pub struct Owed {
@@ -256,33 +57,6 @@ impl Owed {
             role,
             ends: 0,
             stake: Stake::NONE,
-        }
-    }
-
-    /// Whether what is sent behind it in the same batch, and means this name, must not be sent
-    /// before it is answered.
-    fn decides_alone(&self, name: &[u8]) -> bool {
-        match &self.role {
-            // A Query that fails makes the backend skip nothing.
-            Role::Changes(_) => self.reply == Reply::Query,
-            // Parsed anew under one name, it may no longer be what another one means.
-            Role::Shapes(shaping) => match &shaping.purpose {
-                Purpose::Supplied => true,
-                Purpose::Parsed(parsed) => **parsed != *name,
-            },
-            Role::Client
-            | Role::Named(_)
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Forgets(_)
-            | Role::Stale(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
-            | Role::Refuses(_)
-            | Role::Guards
-            | Role::Looks(_)
-            | Role::Ours => false,
         }
     }
 }
@@ -308,7 +82,8 @@ impl Ledger {
     /// Notes that a message was sent. While the backend skips, only a Sync will be answered;
     /// tells whether this message will be.
     #[inline]
-    pub fn owe(&mut self, reply: Reply, role: Role) -> bool {
+    pub fn owe(&mut self, reply: Reply, role: impl Into<Role>) -> bool {
+        let role = role.into();
         if self.skipping {
             if reply != Reply::Sync {
                 return false;
@@ -317,7 +92,7 @@ impl Ledger {
         }
         self.open = !reply.ends_ready();
         self.ran = self.open && (self.ran || reply == Reply::Execute && role.may_begin());
-        self.naming += u32::from(role.names());
+        self.naming += u32::from(role.naming().is_some());
         let mut owed = Owed::new(reply, role);
         if reply.runs() {
             owed.stake = self.stake;
@@ -375,8 +150,10 @@ impl Ledger {
     fn decides(&self, name: &[u8], statement: Option<StatementId>) -> bool {
         let mut behind = false;
         for owed in self.owed.iter().rev() {
-            if owed.role.decides(name, statement) {
-                return behind || owed.decides_alone(name);
+            if let Some(naming) = owed.role.naming()
+                && naming.decides(name, statement)
+            {
+                return behind || naming.decides_alone(owed.reply, name);
             }
             behind |= owed.reply == Reply::Sync;
         }
@@ -386,18 +163,13 @@ impl Ledger {
     /// The name of a statement that the client has closed since, by its name upstream.
     pub fn closed(&self, upstream: &[u8]) -> Option<&[u8]> {
         self.owed.iter().find_map(|owed| match &owed.role {
-            Role::Forgets(one) if one.statement.name == upstream => Some(&*one.name),
+            Role::Naming(Naming::Forgets(one)) if one.statement.name == upstream => {
+                Some(&*one.name)
+            }
             Role::Client
             | Role::Named(_)
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Forgets(_)
-            | Role::Changes(_)
-            | Role::Shapes(_)
             | Role::Stale(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
+            | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
             | Role::Looks(_)
@@ -408,17 +180,12 @@ impl Ledger {
     /// The names that are given up and not yet known to be: a failure brings them back.
     pub fn forgotten_mut(&mut self) -> impl Iterator<Item = &mut Name> {
         self.owed.iter_mut().flat_map(|owed| match &mut owed.role {
-            Role::Forgets(name) => std::slice::from_mut(&mut **name),
-            Role::Changes(change) => change.forgotten.names.as_mut_slice(),
+            Role::Naming(Naming::Forgets(name)) => std::slice::from_mut(&mut **name),
+            Role::Naming(Naming::Changes(change)) => change.forgotten.names.as_mut_slice(),
             Role::Client
             | Role::Named(_)
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Shapes(_)
             | Role::Stale(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
+            | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
             | Role::Looks(_)
@@ -450,14 +217,15 @@ impl Ledger {
     /// Whether a Parse under this name is not answered.
     pub fn is_registering(&self, name: &[u8]) -> bool {
         let registers =
-            |owed: &Owed| matches!(&owed.role, Role::Registers(note) if *note.name.name == *name);
-        self.owed.iter().any(registers)
+            |naming: &Naming| matches!(naming, Naming::Registers(note) if *note.name.name == *name);
+        let mut naming = self.owed.iter().filter_map(|owed| owed.role.naming());
+        naming.any(registers)
     }
 
     /// The Parse of a named statement, where it was the last message sent.
     pub fn last_registered(&self) -> Option<&Name> {
-        match self.owed.back().map(|owed| &owed.role) {
-            Some(Role::Registers(note)) => Some(&note.name),
+        match self.owed.back().and_then(|owed| owed.role.naming()) {
+            Some(Naming::Registers(note)) => Some(&note.name),
             Some(_) | None => None,
         }
     }
@@ -503,7 +271,10 @@ impl Ledger {
     #[inline]
     pub fn settle(&mut self) -> Option<Owed> {
         let owed = self.owed.pop_front();
-        if owed.as_ref().is_some_and(|owed| owed.role.names()) {
+        if owed
+            .as_ref()
+            .is_some_and(|owed| owed.role.naming().is_some())
+        {
             self.naming = self.naming.saturating_sub(1);
         }
         owed
@@ -576,13 +347,17 @@ impl Ledger {
 
 /// How many decide about names.
 fn count(owed: &VecDeque<Owed>) -> u32 {
-    let naming = owed.iter().filter(|owed| owed.role.names()).count();
+    let naming = owed
+        .iter()
+        .filter(|owed| owed.role.naming().is_some())
+        .count();
     u32::try_from(naming).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::change::{Change, Effect, Forgets, Forgotten};
 
     fn ledger(replies: &[Reply]) -> Ledger {
         let mut ledger = Ledger::default();
@@ -665,8 +440,8 @@ mod tests {
         assert!(!ledger.is_empty());
     }
 
-    fn forgets(name: &[u8]) -> Role {
-        Role::Changes(Box::new(Change {
+    fn forgets(name: &[u8]) -> Naming {
+        Naming::Changes(Box::new(Change {
             tag: None,
             restores: false,
             effect: Effect::None,

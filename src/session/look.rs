@@ -10,11 +10,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{
-    Keep, Session, adopt,
-    ledger::{Reply, Role},
-    pin::Reason,
-};
+use super::{Keep, Session, adopt, ledger::Reply, pin::Reason, role::Role};
 use crate::protocol::{Parameters, backend, frontend};
 use crate::sql::{self, Effect, Kind, Reading, Touches, Value};
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod cancel;
+mod change;
 mod converse;
 mod count;
 mod depart;
@@ -30,6 +31,7 @@ mod reports;
 mod request;
 mod reset;
 mod rest;
+mod role;
 mod settings;
 mod shape;
 mod splice;
@@ -61,7 +63,8 @@ use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
 use crate::protocol::{Parameters, backend::Status};
 use crate::sql::Reading;
 use crate::telemetry::Clock;
-use ledger::{Change, Ledger};
+use change::Change;
+use ledger::Ledger;
 use names::Names;
 use prepared::Scope;
 

@@ -7,12 +7,7 @@
 
 use std::task::Context;
 
-use super::{
-    End, Fault, Session, fault,
-    forward::Step,
-    ledger::{Reply, Role},
-    splice::Splice,
-};
+use super::{End, Fault, Session, fault, forward::Step, ledger::Reply, role::Role, splice::Splice};
 use crate::protocol::{
     backend, frame,
     frontend::{self, Kind},

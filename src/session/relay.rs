@@ -7,8 +7,10 @@ use std::{
 
 use super::{
     End, Io, Keep, Session,
-    ledger::{Effect, Owed, Reply, Role},
+    change::Effect,
+    ledger::{Owed, Reply},
     pin,
+    role::{Naming, Role},
     splice::Splice,
 };
 use crate::backend::SOMEBODYS;
@@ -257,7 +259,7 @@ impl Session {
                 return Ok(Step::Gather);
             }
             if let Some(Owed {
-                role: Role::Shapes(shaping),
+                role: Role::Naming(Naming::Shapes(shaping)),
                 ..
             }) = self.ledger.settle()
             {
@@ -273,7 +275,7 @@ impl Session {
         matches!(
             self.ledger.front(),
             Some(Owed {
-                role: Role::Shapes(_),
+                role: Role::Naming(Naming::Shapes(_)),
                 ..
             })
         )
@@ -281,7 +283,7 @@ impl Session {
 
     fn parsed(&mut self) -> Result<Step, Break> {
         if let Some(Owed {
-            role: Role::Registers(note),
+            role: Role::Naming(Naming::Registers(note)),
             ..
         }) = self.ledger.front()
         {
@@ -341,13 +343,8 @@ impl Session {
         seen: &[u8],
         splice: &mut Splice<'_>,
     ) -> Result<Step, Break> {
-        if !matches!(
-            self.ledger.front(),
-            Some(Owed {
-                role: Role::Changes(_),
-                ..
-            })
-        ) {
+        let change = self.ledger.front().and_then(|owed| owed.role.change());
+        if change.is_none() {
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
             }
@@ -384,7 +381,7 @@ impl Session {
         let Some(owed) = self.ledger.settle() else {
             return self.by_front();
         };
-        let Role::Changes(change) = owed.role else {
+        let Role::Naming(Naming::Changes(change)) = owed.role else {
             return self.by_front();
         };
         self.pool.traffic().statements.add(1);

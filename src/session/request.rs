@@ -3,8 +3,9 @@
 use super::{
     Keep, Phase, PoolMode, Session, adopt,
     forward::{GATHER, Step},
-    ledger::{Reply, Role},
+    ledger::Reply,
     pin,
+    role::{Naming, Role},
     splice::Splice,
 };
 use crate::pool::{Acquired, Wish};
@@ -45,7 +46,7 @@ impl Session {
             return Step::Pass;
         };
         self.forget(&mut substitute.change);
-        let role = Role::Changes(Box::new(substitute.change));
+        let role = Naming::Changes(Box::new(substitute.change));
         self.ledger.owe(Reply::Query, role);
         match substitute.text {
             Some(text) => {

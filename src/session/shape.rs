@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use super::{
     Session,
-    ledger::{Owed, Reply, Role},
+    ledger::{Owed, Reply},
+    role::{Naming, Role},
     splice::Splice,
 };
 use crate::backend::{Shape, Statement};
@@ -82,7 +83,7 @@ impl Session {
         frontend::put_describe_statement(splice.insert(), &statement.name);
         let purpose = Purpose::Parsed(name.into());
         let shaping = Shaping::new(statement, false, purpose);
-        self.ledger.owe(Reply::Describe, Role::Shapes(shaping));
+        self.ledger.owe(Reply::Describe, Naming::Shapes(shaping));
     }
 
     /// The role of a client's Describe: right behind its Parse it tells the statement's shape.
@@ -90,14 +91,14 @@ impl Session {
         let last = self.ledger.last_registered()?;
         (Arc::ptr_eq(&last.statement, statement) && *last.name == *name).then(|| {
             let purpose = Purpose::Parsed(name.into());
-            Role::Shapes(Shaping::new(statement, true, purpose))
+            Naming::Shapes(Shaping::new(statement, true, purpose)).into()
         })
     }
 
     /// A ParameterDescription came for the front message.
     pub(super) fn shape_types(&mut self, body: &[u8]) {
         if let Some(Owed {
-            role: Role::Shapes(shaping),
+            role: Role::Naming(Naming::Shapes(shaping)),
             ..
         }) = self.ledger.front_mut()
         {

@@ -7,8 +7,9 @@
 
 use super::{
     Keep, Session,
-    ledger::{Change, Effect, Forgets, Forgotten, Name},
+    change::{Change, Effect, Forgets, Forgotten},
     names, pin,
+    role::Name,
 };
 use crate::protocol::{Parameters, backend::Status};
 use crate::sql;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Session, adopt,
-    ledger::{Reply, Role},
+    ledger::Reply,
+    role::{Naming, Role},
     shape::{self, Purpose, Shaping},
     splice::Splice,
 };
@@ -36,7 +37,7 @@ impl Session {
         if self.flow.misshapen.take() == Some(statement.id) {
             return Supply::Stale;
         }
-        let role = Role::Supplies(Arc::clone(statement));
+        let role = Naming::Supplies(Arc::clone(statement));
         let out = splice.insert();
         adopt::supply(lease, statement, &mut self.ledger, out, role);
         if !shape::may_differ(statement) {
@@ -44,7 +45,7 @@ impl Session {
         }
         frontend::put_describe_statement(out, &statement.name);
         let shaping = Shaping::new(statement, false, Purpose::Supplied);
-        self.ledger.owe(Reply::Describe, Role::Shapes(shaping));
+        self.ledger.owe(Reply::Describe, Naming::Shapes(shaping));
         Supply::Asked
     }
 
@@ -67,7 +68,7 @@ impl Session {
         let own = Some((self.handle.id, unnamed.number));
         if lease.memory.unnamed != own {
             frontend::put_parse(splice.insert(), b"", self.names.unnamed_rest());
-            let role = Role::SuppliesUnnamed(unnamed.number);
+            let role = Naming::SuppliesUnnamed(unnamed.number);
             self.ledger.owe(Reply::Parse, role);
             lease.memory.unnamed = own;
         }

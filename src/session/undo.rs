@@ -2,7 +2,9 @@
 
 use super::{
     Session,
-    ledger::{Effect, Owed, Reply, Role},
+    change::Effect,
+    ledger::{Owed, Reply},
+    role::{Naming, Role},
 };
 use crate::backend::{SOMEBODYS, Statement};
 use crate::sql::Stake;
@@ -22,7 +24,7 @@ impl Session {
         // A command that failed changed nothing: its ReadyForQuery is owed all the same.
         if let Some(front) = self.ledger.front()
             && front.reply == Reply::Query
-            && matches!(front.role, Role::Changes(_))
+            && front.role.change().is_some()
         {
             let failed = self.ledger.settle();
             self.undo(failed.into_iter().collect(), Cause::Failure);
@@ -38,55 +40,62 @@ impl Session {
         for (at, owed) in owed.into_iter().enumerate().rev() {
             let failed = at == 0 && cause == Cause::Failure;
             match owed.role {
-                Role::Registers(note) => {
-                    let name = note.name;
-                    self.names.remove_if(&name.name, &name.statement);
-                    // Skipped together with the Close before it, the old one is still there.
-                    if failed || !note.again {
-                        self.forget_upstream(&name.statement);
-                    }
-                }
-                Role::RegistersUnnamed(number, former) => {
-                    if self.names.is_unnamed(number) {
-                        match former.filter(|_| !failed) {
-                            Some(former) => self.names.restore(*former),
-                            None => self.names.forget_unnamed(),
-                        }
-                    }
-                    self.unnamed_missing(number, failed);
-                }
-                Role::SuppliesUnnamed(number) => {
-                    if failed && self.names.is_unnamed(number) {
-                        self.names.forget_unnamed();
-                    }
-                    self.unnamed_missing(number, failed);
-                }
-                Role::DropsUnnamed(former) => {
-                    if self.names.undrop(*former)
-                        && let Some(lease) = &mut self.lease
-                    {
-                        lease.memory.unnamed.get_or_insert(SOMEBODYS);
-                    }
-                }
-                Role::Supplies(statement) => self.forget_upstream(&statement),
-                Role::Forgets(name) => self.names.insert(name.name, name.statement),
-                Role::Changes(change) => {
-                    self.flow.resetting &= !change.restores;
-                    if change.effect == Effect::DiscardAll {
-                        self.watch_everything();
-                    }
-                    self.remember(change.forgotten);
-                }
+                Role::Naming(naming) => self.take_back(naming, failed),
                 Role::Looks(Some(looking)) if cause == Cause::Failure => self.saw_nothing(&looking),
                 Role::Client
                 | Role::Named(_)
-                | Role::Shapes(_)
                 | Role::Stale(_)
                 | Role::Refuses(_)
                 | Role::Guards
                 | Role::Looks(_)
                 | Role::Ours => {}
             }
+        }
+    }
+
+    /// What decided about names has failed, or else it was skipped.
+    fn take_back(&mut self, naming: Naming, failed: bool) {
+        match naming {
+            Naming::Registers(note) => {
+                let name = note.name;
+                self.names.remove_if(&name.name, &name.statement);
+                // Skipped together with the Close before it, the old one is still there.
+                if failed || !note.again {
+                    self.forget_upstream(&name.statement);
+                }
+            }
+            Naming::RegistersUnnamed(number, former) => {
+                if self.names.is_unnamed(number) {
+                    match former.filter(|_| !failed) {
+                        Some(former) => self.names.restore(*former),
+                        None => self.names.forget_unnamed(),
+                    }
+                }
+                self.unnamed_missing(number, failed);
+            }
+            Naming::SuppliesUnnamed(number) => {
+                if failed && self.names.is_unnamed(number) {
+                    self.names.forget_unnamed();
+                }
+                self.unnamed_missing(number, failed);
+            }
+            Naming::DropsUnnamed(former) => {
+                if self.names.undrop(*former)
+                    && let Some(lease) = &mut self.lease
+                {
+                    lease.memory.unnamed.get_or_insert(SOMEBODYS);
+                }
+            }
+            Naming::Supplies(statement) => self.forget_upstream(&statement),
+            Naming::Forgets(name) => self.names.insert(name.name, name.statement),
+            Naming::Changes(change) => {
+                self.flow.resetting &= !change.restores;
+                if change.effect == Effect::DiscardAll {
+                    self.watch_everything();
+                }
+                self.remember(change.forgotten);
+            }
+            Naming::Shapes(_) => {}
         }
     }
 

@@ -3,10 +3,11 @@
 
 use super::{
     Session,
-    ledger::{Owed, Reply, Role},
+    ledger::{Owed, Reply},
     names,
     prepared::PREFIX,
     relay::Step,
+    role::{Naming, Role},
     splice::Splice,
 };
 use crate::protocol::{SqlState, backend, frame::Header, notice};
@@ -28,20 +29,16 @@ impl Owed {
     pub fn wording(&self) -> Wording {
         match &self.role {
             Role::Named(name) => Wording::Named(name.clone()),
-            Role::Shapes(shaping) => shaping.meant().map_or(Wording::Plain, Wording::Named),
+            Role::Naming(Naming::Shapes(shaping)) => {
+                shaping.meant().map_or(Wording::Plain, Wording::Named)
+            }
             Role::Stale(statement) => {
                 let shape = statement.shape.get();
                 let described = shape.filter(|_| self.reply == Reply::Describe);
                 Wording::Stale(described.map(|shape| shape.types.clone()))
             }
             Role::Client
-            | Role::Registers(_)
-            | Role::RegistersUnnamed(..)
-            | Role::DropsUnnamed(_)
-            | Role::Forgets(_)
-            | Role::Changes(_)
-            | Role::Supplies(_)
-            | Role::SuppliesUnnamed(_)
+            | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
             | Role::Looks(_)
