@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use pg_ambassador::app::cluster::{Cluster, Options};
+use pg_ambassador::app::cluster::Cluster;
 
 use crate::support;
 
@@ -20,15 +20,9 @@ host all all 127.0.0.1/32 scram-sha-256
 ";
 
 fn cluster() -> Cluster {
-    let options = Options {
-        hba: Some(HBA.to_owned()),
-        ..support::options()
-    };
-    let cluster = support::own_cluster(options);
     let roles =
         format!("create role app login password '{CANARY}'; create role clear login password 'x'");
-    support::psql(cluster.port(), "postgres", &roles);
-    cluster
+    support::guarded_cluster(HBA, &roles)
 }
 
 /// The exit code, and what is said on both outputs.

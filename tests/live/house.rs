@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
 
-use pg_ambassador::app::cluster::{Cluster, Options};
+use pg_ambassador::app::cluster::Cluster;
 use tempfile::TempDir;
 
 use crate::support::{self, Served, clients};
@@ -33,15 +33,9 @@ users.asker.password = \"PASSWORD\"
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let options = Options {
-            hba: Some(HBA.to_owned()),
-            ..support::options()
-        };
-        let cluster = support::own_cluster(options);
         let password = PASSWORD.replace('\'', "''");
-        support::psql(
-            cluster.port(),
-            "postgres",
+        let cluster = support::guarded_cluster(
+            HBA,
             &format!(
                 "create role scrammed login password '{password}';
                  create role other login password '{password}';

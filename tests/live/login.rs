@@ -1,6 +1,6 @@
 //! How the ambassador logs in to Postgres.
 
-use pg_ambassador::app::cluster::{Cluster, Options};
+use pg_ambassador::app::cluster::Cluster;
 
 use crate::{
     support::{self, Served},
@@ -15,19 +15,12 @@ host all hashed 127.0.0.1/32 md5
 
 /// Two users whose password is `p@ss'word`.
 fn cluster() -> Cluster {
-    let options = Options {
-        hba: Some(HBA.to_owned()),
-        ..support::options()
-    };
-    let cluster = support::own_cluster(options);
-    support::psql(
-        cluster.port(),
-        "postgres",
+    support::guarded_cluster(
+        HBA,
         "create role scrammed login password 'p@ss''word'; \
          set password_encryption = 'md5'; \
          create role hashed login password 'p@ss''word'",
-    );
-    cluster
+    )
 }
 
 fn through(cluster: &Cluster, user: &str, password: &str) -> Served {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use pg_ambassador::app::cluster::{Cluster, Options, Stop};
+use pg_ambassador::app::cluster::{Cluster, Stop};
 use serde_json::Value;
 
 use crate::{
@@ -22,17 +22,11 @@ host all all 127.0.0.1/32 scram-sha-256
 
 /// Roles with the canary as their password, and one with another.
 fn cluster() -> Cluster {
-    let options = Options {
-        hba: Some(HBA.to_owned()),
-        ..support::options()
-    };
-    let cluster = support::own_cluster(options);
     let roles = format!(
         "create role scrammed login password '{CANARY}'; create role other login password 'x'; \
          set password_encryption = 'md5'; create role hashed login password '{CANARY}'"
     );
-    support::psql(cluster.port(), "postgres", &roles);
-    cluster
+    support::guarded_cluster(HBA, &roles)
 }
 
 /// An ambassador that says all it can say, with the canary in its environment.

@@ -78,6 +78,16 @@ pub fn own_cluster(options: Options) -> Cluster {
     Cluster::start(&options).unwrap_or_else(|error| panic!("{error}: {error:?}"))
 }
 
+/// A cluster of its own that asks for passwords as `hba` says; `roles` has run in it.
+pub fn guarded_cluster(hba: &str, roles: &str) -> Cluster {
+    let cluster = own_cluster(Options {
+        hba: Some(hba.to_owned()),
+        ..options()
+    });
+    psql(cluster.port(), "postgres", roles);
+    cluster
+}
+
 /// The default options, with a template that saves most of the time a start takes.
 pub fn options() -> Options {
     Options {

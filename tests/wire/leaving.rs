@@ -44,6 +44,22 @@ fn cancelled() -> Vec<u8> {
     [report(b'E', "ERROR", "57014"), message(b'Z', b"I")].concat()
 }
 
+/// A backend whose first query runs until this many cancels have come.
+fn stopped_by(cancels: usize) -> Backend {
+    let told = Count::default();
+    let hook = told.clone();
+    Backend::with_cancels(
+        move |wire, _| {
+            wire.welcome()?;
+            wire.frame()?;
+            told.wait_for(cancels);
+            wire.send(&cancelled())?;
+            wire.serve(b"", b"")
+        },
+        move |_| hook.raise(),
+    )
+}
+
 /// What a backend got: each message's tag, and how long it was.
 fn tags(frames: &[(u8, Vec<u8>)]) -> Vec<(char, usize)> {
     let tag = |(tag, body): &(u8, Vec<u8>)| (char::from(*tag), body.len());
@@ -52,18 +68,7 @@ fn tags(frames: &[(u8, Vec<u8>)]) -> Vec<(char, usize)> {
 
 #[test]
 fn fact_42_a_query_is_stopped_by_a_cancel_and_its_connection_serves_the_next() {
-    let told = Count::default();
-    let hook = told.clone();
-    let backend = Backend::with_cancels(
-        move |wire, _| {
-            wire.welcome()?;
-            wire.frame()?;
-            told.wait_for(1);
-            wire.send(&cancelled())?;
-            wire.serve(b"", b"")
-        },
-        move |_| hook.raise(),
-    );
+    let backend = stopped_by(1);
     let served = backend.served(ONE);
     let mut client = Wire::client(served.port(), "app");
     client.send(&query("long")).unwrap();
@@ -401,18 +406,7 @@ fn fact_09_a_connection_whose_cancel_was_given_up_is_closed() {
 
 #[test]
 fn fact_09_every_cancel_of_a_session_is_passed_on_and_an_idle_session_s_is_not() {
-    let cancels = Count::default();
-    let hook = cancels.clone();
-    let backend = Backend::with_cancels(
-        move |wire, _| {
-            wire.welcome()?;
-            wire.frame()?;
-            cancels.wait_for(2);
-            wire.send(&cancelled())?;
-            wire.serve(b"", b"")
-        },
-        move |_| hook.raise(),
-    );
+    let backend = stopped_by(2);
     let served = backend.served(ONE);
     let mut client = Wire::client(served.port(), "app");
     assert_eq!(Wire::cancel(served.port(), &client).rest(), b"");
