@@ -38,38 +38,32 @@ pub const COLUMNS: &[Column] = &[
     number("avg_client_login_count"),
 ];
 
-pub const TOTALS: &[Column] = &[
-    text("database"),
-    number("server_assignment_count"),
-    number("xact_count"),
-    number("query_count"),
-    number("bytes_received"),
-    number("bytes_sent"),
-    number("xact_time"),
-    number("query_time"),
-    number("wait_time"),
-    number("client_parse_count"),
-    number("server_parse_count"),
-    number("bind_count"),
-    number("client_login_count"),
-];
+pub const TOTALS: &[Column] = &sums(["client_parse_count", "server_parse_count", "bind_count"]);
 
-/// As PgBouncer names them, where the last three are not like the others.
-pub const AVERAGES: &[Column] = &[
-    text("database"),
-    number("server_assignment_count"),
-    number("xact_count"),
-    number("query_count"),
-    number("bytes_received"),
-    number("bytes_sent"),
-    number("xact_time"),
-    number("query_time"),
-    number("wait_time"),
-    number("avg_client_parse_count"),
-    number("avg_server_parse_count"),
-    number("avg_bind_count"),
-    number("client_login_count"),
-];
+pub const AVERAGES: &[Column] = &sums([
+    "avg_client_parse_count",
+    "avg_server_parse_count",
+    "avg_bind_count",
+]);
+
+/// As PgBouncer names them: of totals and averages only these three apart.
+const fn sums([client_parses, server_parses, binds]: [&'static str; 3]) -> [Column; 13] {
+    [
+        text("database"),
+        number("server_assignment_count"),
+        number("xact_count"),
+        number("query_count"),
+        number("bytes_received"),
+        number("bytes_sent"),
+        number("xact_time"),
+        number("query_time"),
+        number("wait_time"),
+        number(client_parses),
+        number(server_parses),
+        number(binds),
+        number("client_login_count"),
+    ]
+}
 
 /// What has been done for a database; times in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
