@@ -228,18 +228,13 @@ impl Layer<'_> {
 
     /// The flags on pools mean every database.
     fn pools(&self, root: &mut Node, notes: &mut Notes) {
-        let names: Vec<String> = match &root.value {
-            Value::Table(table) => match table.get("databases").map(|node| &node.value) {
-                Some(Value::Table(databases)) => databases.keys().cloned().collect(),
-                Some(_) | None => Vec::new(),
-            },
-            Value::Text(_)
-            | Value::Integer(_)
-            | Value::Float
-            | Value::Boolean(_)
-            | Value::Datetime
-            | Value::Array(_) => Vec::new(),
-        };
+        let databases = root.value.as_table().and_then(|root| root.get("databases"));
+        let databases = databases.and_then(|node| node.value.as_table());
+        let names: Vec<String> = databases
+            .into_iter()
+            .flat_map(Table::keys)
+            .cloned()
+            .collect();
         let flags = [
             (&POOL_SIZE, "pool_size", &self.run.pool_size),
             (&POOL_MODE, "pool_mode", &self.run.pool_mode),

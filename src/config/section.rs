@@ -25,16 +25,8 @@ impl<'a> Section<'a> {
     }
 
     fn of(node: &'a Node, path: KeyPath, notes: &'a RefCell<Notes>) -> Self {
-        let table = match &node.value {
-            Value::Table(table) => Some(table),
-            // Reported by the schema already.
-            Value::Text(_)
-            | Value::Integer(_)
-            | Value::Float
-            | Value::Boolean(_)
-            | Value::Datetime
-            | Value::Array(_) => None,
-        };
+        // What is none is reported by the schema already.
+        let table = node.value.as_table();
         let at = node.at.clone();
         Self {
             path,

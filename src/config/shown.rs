@@ -66,15 +66,7 @@ fn walk(
 }
 
 fn table(node: Option<&Node>) -> Option<&Table> {
-    match &node?.value {
-        Value::Table(table) => Some(table),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Float
-        | Value::Boolean(_)
-        | Value::Datetime
-        | Value::Array(_) => None,
-    }
+    node?.value.as_table()
 }
 
 fn text(node: &Node) -> String {

@@ -51,6 +51,19 @@ impl Value {
             Self::Table(_) => "a table",
         }
     }
+
+    /// The table, if it is one.
+    pub fn as_table(&self) -> Option<&Table> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Text(_)
+            | Self::Integer(_)
+            | Self::Float
+            | Self::Boolean(_)
+            | Self::Datetime
+            | Self::Array(_) => None,
+        }
+    }
 }
 
 impl Node {
