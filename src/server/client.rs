@@ -15,7 +15,7 @@ use super::{
     Database, console,
     login::{Door, elsewhere, look_up},
     plan::{ClientSeat, Plan},
-    worker::{Mail, Worker},
+    worker::{Caller, Mail, Worker},
 };
 use crate::auth::{Credential, User};
 use crate::handshake::{self, Arrival, negotiate};
@@ -267,12 +267,18 @@ async fn finish_login(
         ahead,
     };
     let shared = worker.shared();
+    let who = Caller {
+        name: &name,
+        user: &startup.user,
+        is: &user,
+        credential,
+    };
     let entered = if let Some(kind) = startup.replication {
-        let upstream = worker.replicate(database, &name, &startup.user, &user, credential, kind);
+        let upstream = worker.replicate(database, who, kind);
         let entering = Box::pin(replicate(shared, upstream, wishes, link));
         entering.await.map(Guest::Replication)
     } else {
-        let lobby = worker.lobby(database, &name, &startup.user, &user, credential);
+        let lobby = worker.lobby(database, who);
         let entering = welcome(shared, &lobby, wishes, link);
         let entered = entering.await.map(Guest::Session);
         if entered.is_ok() {

@@ -36,6 +36,29 @@ use crate::topology::Address;
 /// How often what is due by the clock is looked after.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Who comes to a database, and how he is known upstream.
+pub struct Caller<'a> {
+    /// The database's name as the client said it.
+    pub name: &'a [u8],
+    /// As whom he logged in.
+    pub user: &'a [u8],
+    /// What is said of him here.
+    pub is: &'a User,
+    pub credential: Credential,
+}
+
+impl Caller<'_> {
+    /// The names upstream: the database's and the user's.
+    fn upstream(&self, database: &Database) -> (Vec<u8>, Vec<u8>) {
+        let dbname = database.dbname.as_deref().map(str::as_bytes);
+        let user = self.is.upstream_user.as_deref().map(str::as_bytes);
+        (
+            dbname.unwrap_or(self.name).to_owned(),
+            user.unwrap_or(self.user).to_owned(),
+        )
+    }
+}
+
 /// What one thread tells another.
 pub enum Mail {
     /// A client to serve.
@@ -218,23 +241,17 @@ impl Worker {
         spawn_local(client::serve(Rc::clone(self), link, seat));
     }
 
-    /// Where a client of `database` comes in that asked for `name` and logged in as `user`.
-    pub fn lobby(
-        &self,
-        database: &Database,
-        name: &[u8],
-        user: &[u8],
-        is: &User,
-        credential: Credential,
-    ) -> Rc<Lobby> {
+    /// Where a client of `database` comes in.
+    pub fn lobby(&self, database: &Database, who: Caller<'_>) -> Rc<Lobby> {
         let entry = database.entry();
+        let Caller { name, user, .. } = who;
         let mut recent = self.recent.borrow_mut();
         let same = |one: &&Recent| one.entry == entry && one.name == name && one.user == user;
         if let Some(one) = recent.iter().find(same) {
-            one.lobby.pool().learn(credential);
+            one.lobby.pool().learn(who.credential);
             return Rc::clone(&one.lobby);
         }
-        let lobby = self.find_lobby(database, name, user, is, credential);
+        let lobby = self.find_lobby(database, who);
         if recent.len() >= RECENT {
             recent.remove(0);
         }
@@ -247,27 +264,19 @@ impl Worker {
         lobby
     }
 
-    fn find_lobby(
-        &self,
-        database: &Database,
-        name: &[u8],
-        user: &[u8],
-        is: &User,
-        credential: Credential,
-    ) -> Rc<Lobby> {
-        let upstream = is.upstream_user.as_deref().map(str::as_bytes);
-        let dbname = database.dbname.as_deref().map(str::as_bytes);
+    fn find_lobby(&self, database: &Database, who: Caller<'_>) -> Rc<Lobby> {
+        let (dbname, user) = who.upstream(database);
         let key = Key {
             entry: database.entry().to_owned(),
             backend: address(database).to_string(),
-            database: dbname.unwrap_or(name).to_owned(),
-            user: upstream.unwrap_or(user).to_owned(),
+            database: dbname,
+            user,
         };
         if let Some(lobby) = self.lobbies.borrow().get(&key) {
-            lobby.pool().learn(credential);
+            lobby.pool().learn(who.credential);
             return Rc::clone(lobby);
         }
-        self.open(database, key, credential)
+        self.open(database, key, who.credential)
     }
 
     /// Opens the pools that keep connections ready, where the login upstream is known already;
@@ -279,29 +288,22 @@ impl Worker {
             let (Some(name), true) = (name, database.pool.min_pool_size > 0) else {
                 continue;
             };
-            let users = database.auth.users.iter();
-            for (user, entry) in users {
-                let credential = entry.upstream(user, None);
-                self.find_lobby(
-                    database,
-                    name.as_bytes(),
-                    user.as_bytes(),
-                    entry,
-                    credential,
-                );
+            let open = |user: &str, entry: &User| {
+                let who = Caller {
+                    name: name.as_bytes(),
+                    user: user.as_bytes(),
+                    is: entry,
+                    credential: entry.upstream(user, None),
+                };
+                self.find_lobby(database, who);
+            };
+            for (user, entry) in &database.auth.users {
+                open(user, entry);
             }
-            let everyone = database.auth.everyone.as_ref();
-            if let Some(entry) = everyone
+            if let Some(entry) = &database.auth.everyone
                 && let Some(user) = &entry.upstream_user
             {
-                let credential = entry.upstream(user, None);
-                self.find_lobby(
-                    database,
-                    name.as_bytes(),
-                    user.as_bytes(),
-                    entry,
-                    credential,
-                );
+                open(user, entry);
             }
         }
     }
@@ -317,25 +319,11 @@ impl Worker {
         }
     }
 
-    /// Where a replication connection of a client goes that asked for `name` and logged in as
-    /// `user`.
-    pub fn replicate(
-        &self,
-        database: &Database,
-        name: &[u8],
-        user: &[u8],
-        is: &User,
-        credential: Credential,
-        kind: Replication,
-    ) -> Upstream {
+    /// Where a replication connection of a client goes.
+    pub fn replicate(&self, database: &Database, who: Caller<'_>, kind: Replication) -> Upstream {
         let target = self.target(database);
-        let upstream = is.upstream_user.as_deref().map(str::as_bytes);
-        let dbname = database.dbname.as_deref().map(str::as_bytes);
-        let login = Login::new(
-            upstream.unwrap_or(user).to_owned(),
-            dbname.unwrap_or(name).to_owned(),
-            credential,
-        );
+        let (dbname, user) = who.upstream(database);
+        let login = Login::new(user, dbname, who.credential);
         let limit = database.pool.max_backend_connections;
         let seats = self.plan.known(&target.address.to_string()).seats;
         Upstream {
