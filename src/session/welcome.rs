@@ -1,9 +1,14 @@
 //! From a proven identity to a conversation: what a client is told when it gets in.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    End, Fault, Flow, Identity, Keep, Lobby, Place, PoolMode, Session, Shared, Who, adopt,
+    End, Fault, Flow, Handle, Identity, Keep, KeyHandle, Lobby, Place, PoolMode, Session, Shared,
+    Who, adopt,
     converse::converse,
     ledger::Ledger,
     lobby::{Greeting, Welcome},
@@ -15,7 +20,7 @@ use crate::net::Link;
 use crate::pool::{Home, Lease, Pool, Refusal, Wish};
 use crate::protocol::{
     Parameters, SqlState,
-    backend::{Kind, put_key_data, put_ready},
+    backend::{Kind, Status, put_key_data, put_ready},
     frontend, notice,
 };
 use crate::telemetry::events;
@@ -55,78 +60,49 @@ pub async fn welcome(
     mut wishes: Wishes,
     client: Link,
 ) -> Result<Box<Session>, Turned> {
-    let Lobby { pool, settings, .. } = lobby;
     let entrance = match enter(shared, lobby, &wishes, &client).await {
         Ok(entrance) => entrance,
         Err(end) => return Err((client, wishes.preface, end)),
     };
-    let (database, user) = std::mem::take(&mut wishes.names);
     let who = Who {
-        database,
-        user,
+        database: std::mem::take(&mut wishes.names.0),
+        user: std::mem::take(&mut wishes.names.1),
         ends: client.ends(),
-        pool: Some(Rc::clone(pool)),
+        pool: Some(Rc::clone(&lobby.pool)),
         told: Rc::clone(&entrance.welcome.told),
     };
     let now = shared.clock.now();
-    let handle = shared.sessions.enter(now, settings, who);
+    let handle = shared.sessions.enter(now, &lobby.settings, who);
     let place = Place {
         worker: shared.worker,
         session: handle.id,
     };
     let pid = entrance.pid();
-    let (key, handle_of_key) = match shared.cancels.issue(pid, wishes.minor, place) {
+    let (key, number) = match shared.cancels.issue(pid, wishes.minor, place) {
         Ok(issued) => issued,
         Err(error) => {
             shared.sessions.leave(handle.id);
             return Err((client, wishes.preface, Fault::Randomness(error).into()));
         }
     };
-    let welcome = entrance.welcome;
-    let mut reply = wishes.preface;
-    reply.reserve_exact(welcome.frames.len() + KEY_AND_READY);
-    reply.extend_from_slice(&welcome.frames);
-    put_key_data(&mut reply, pid, &key);
-    put_ready(&mut reply, crate::protocol::backend::Status::Idle);
-    let mut flow = Flow {
-        resume: !wishes.ahead.is_empty(),
-        ..Flow::default()
-    };
-    if settings.pool_mode == PoolMode::Session {
-        flow.keep = Keep::Session;
-    }
+    let reply = reply(wishes.preface, &entrance.welcome, pid, &key);
     if let Some(lease) = &entrance.own {
-        lease.lent_to(handle.id);
-        pool.traffic().pins.add(pin::Reason::Startup.name());
-        handle.set_pinned(Some(pin::Reason::Startup), now);
-        let (key, reason) = (pool.key(), pin::Reason::Startup.name());
-        events::pinned(handle.id, &key.database, &key.user, reason);
-        flow.keep = Keep::Pinned(pin::Reason::Startup);
-        flow.tainted = true;
+        hold_own(lease, &handle, now);
     }
     let mut session = Box::new(Session {
         shared: Rc::clone(shared),
-        settings: Rc::clone(settings),
-        pool: Rc::clone(pool),
+        settings: Rc::clone(&lobby.settings),
+        pool: Rc::clone(&lobby.pool),
         handle,
         client,
-        inbox: wishes.ahead,
-        lease: entrance.own,
         ticket: None,
         denied: None,
         ledger: Ledger::default(),
         names: Names::default(),
-        identity: Identity {
-            parameters: Arc::clone(&welcome.parameters),
-            start: Arc::clone(&welcome.parameters),
-            scope: welcome.scope,
-            told: Rc::clone(&welcome.told),
-            told_first: Rc::clone(&welcome.told),
-            home: entrance.home,
-            key: (pid, handle_of_key),
-            cherished: false,
-        },
-        flow,
+        identity: entrance.identity((pid, number)),
+        flow: flow(lobby, &entrance, !wishes.ahead.is_empty()),
+        inbox: wishes.ahead,
+        lease: entrance.own,
         cancels: Rc::default(),
     });
     std::future::poll_fn(|cx| {
@@ -137,6 +113,41 @@ pub async fn welcome(
     })
     .await;
     Ok(session)
+}
+
+/// All that the client is told at once.
+fn reply(preface: Vec<u8>, welcome: &Welcome, pid: i32, key: &[u8]) -> Vec<u8> {
+    let mut reply = preface;
+    reply.reserve_exact(welcome.frames.len() + KEY_AND_READY);
+    reply.extend_from_slice(&welcome.frames);
+    put_key_data(&mut reply, pid, key);
+    put_ready(&mut reply, Status::Idle);
+    reply
+}
+
+/// The session has a connection that nobody else can use.
+fn hold_own(lease: &Lease, handle: &Handle, now: Instant) {
+    let (pool, reason) = (lease.pool(), pin::Reason::Startup);
+    lease.lent_to(handle.id);
+    pool.traffic().pins.add(reason.name());
+    handle.set_pinned(Some(reason), now);
+    let key = pool.key();
+    events::pinned(handle.id, &key.database, &key.user, reason.name());
+}
+
+/// Where the streams begin; `ahead`: the client has sent something already.
+fn flow(lobby: &Lobby, entrance: &Entrance, ahead: bool) -> Flow {
+    let own = entrance.own.is_some();
+    Flow {
+        resume: ahead,
+        keep: match lobby.settings.pool_mode {
+            _ if own => Keep::Pinned(pin::Reason::Startup),
+            PoolMode::Session => Keep::Session,
+            PoolMode::Transaction | PoolMode::Statement => Keep::No,
+        },
+        tainted: own,
+        ..Flow::default()
+    }
 }
 
 /// What a login comes to.
@@ -153,6 +164,20 @@ impl Entrance {
         let own = self.own.as_ref().map(|lease| lease.pid);
         let pid = own.or(self.home.map(|home| home.pid));
         pid.unwrap_or_default() & i32::MAX
+    }
+
+    /// What the session is to the outside; `key` is what its client was told.
+    fn identity(&self, key: (i32, KeyHandle)) -> Identity {
+        Identity {
+            parameters: Arc::clone(&self.welcome.parameters),
+            start: Arc::clone(&self.welcome.parameters),
+            scope: self.welcome.scope,
+            told: Rc::clone(&self.welcome.told),
+            told_first: Rc::clone(&self.welcome.told),
+            home: self.home,
+            key,
+            cherished: false,
+        }
     }
 }
 
