@@ -1,8 +1,9 @@
-//! Statements that are dropped where nobody sees it, and those that only seem to be.
+//! What DEALLOCATE and DISCARD ALL drop: at its place in a pipeline, and where nobody sees it.
 
 use crate::{
     stage::Stage,
-    wire::{Wire, again, bind, describe_statement, execute, parse, query, said, sync},
+    statements::{asked, at_once},
+    wire::{Wire, again, bind, describe_statement, execute, parse, query, said, sync, unnamed},
 };
 
 const UNSEEN: &str = "do $$ begin execute 'deallocate all'; end $$";
@@ -55,5 +56,122 @@ fn a_name_whose_parse_failed_does_not_come_back_with_a_deallocate_that_fails_beh
             seen.extend(wire.until_ready());
         }
         said(&seen)
+    });
+}
+
+#[test]
+fn fact_31_deallocate_acts_at_its_place_in_a_write_of_many_requests() {
+    let stage = Stage::with_pool_of(1);
+    let seen = stage.same(|wire| {
+        let mut seen = at_once(wire, &asked(&[vec![parse("s", "select 'old'")]]));
+        seen.extend(at_once(
+            wire,
+            &[
+                query("deallocate s"),
+                bind("", "s", &[]),
+                execute("", 0),
+                sync(),
+                query("deallocate s"),
+                parse("s", "select 'new'"),
+                sync(),
+                again("s", &[]),
+                sync(),
+                query("deallocate all"),
+                parse("s", "select 'newest'"),
+                parse("t", "select 't'"),
+                again("s", &[]),
+                sync(),
+                query("discard all"),
+                again("t", &[]),
+                sync(),
+            ],
+        ));
+        seen
+    });
+    let seen = said(&seen).join(", ");
+    assert!(seen.contains("row newest"), "{seen}");
+}
+
+#[test]
+fn fact_31_deallocate_in_a_batch_makes_room_for_the_name_at_once() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 'old'")],
+                vec![
+                    unnamed("deallocate s", &[]),
+                    parse("s", "select 'new'"),
+                    again("s", &[]),
+                ],
+                vec![unnamed("select 1/0", &[]), unnamed("deallocate s", &[])],
+                vec![again("s", &[])],
+                vec![unnamed("deallocate all", &[]), again("s", &[])],
+                vec![again("s", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_31_deallocate_and_discard_act_through_a_named_portal_too() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        let through = |sql: &str| {
+            vec![
+                parse("", sql),
+                bind("door", "", &[]),
+                bind("", "", &[]),
+                execute("door", 0),
+            ]
+        };
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1"), parse("t", "select 2")],
+                through("deallocate s"),
+                vec![again("s", &[])],
+                vec![again("t", &[])],
+                through("discard all"),
+                vec![again("t", &[])],
+            ]),
+        )
+    });
+}
+
+#[test]
+fn fact_31_discard_all_may_run_twice_in_a_batch_and_not_behind_anything_else() {
+    let stage = Stage::with_pool_of(1);
+    let discard = || unnamed("discard all", &[]);
+    let seen = stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1"), discard(), discard()],
+                vec![again("s", &[])],
+                vec![discard(), unnamed("select 2", &[]), discard()],
+            ]),
+        )
+    });
+    let seen = said(&seen).join(", ");
+    assert_eq!(seen.matches("DISCARD ALL, ").count(), 3, "{seen}");
+    assert!(seen.contains("25001"), "{seen}");
+}
+
+#[test]
+fn fact_31_a_name_that_was_found_taken_and_is_deallocated_behind_that_is_unknown() {
+    let stage = Stage::with_pool_of(1);
+    stage.same(|wire| {
+        at_once(
+            wire,
+            &asked(&[
+                vec![parse("s", "select 1")],
+                vec![parse("s", "select 2")],
+                vec![unnamed("deallocate all", &[]), describe_statement("s")],
+                vec![again("s", &[])],
+                vec![parse("s", "select 3"), again("s", &[])],
+            ]),
+        )
     });
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Everything in one write; the answers, up to the one to a last request of its own.
-fn at_once(wire: &mut Wire, messages: &[Vec<u8>]) -> Vec<Frame> {
+pub fn at_once(wire: &mut Wire, messages: &[Vec<u8>]) -> Vec<Frame> {
     wire.send(&[messages.concat(), query("select 'the end'")].concat());
     let mut seen = Vec::new();
     while !said(&seen).contains(&"row the end".to_owned()) {
@@ -19,7 +19,7 @@ fn at_once(wire: &mut Wire, messages: &[Vec<u8>]) -> Vec<Frame> {
     seen
 }
 
-fn asked(messages: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
+pub fn asked(messages: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for batch in messages {
         all.extend(batch.iter().cloned());
@@ -111,106 +111,6 @@ fn fact_24_a_statement_that_was_to_be_prepared_anew_and_was_skipped_is_prepared_
 }
 
 #[test]
-fn fact_31_deallocate_acts_at_its_place_in_a_write_of_many_requests() {
-    let stage = Stage::with_pool_of(1);
-    let seen = stage.same(|wire| {
-        let mut seen = at_once(wire, &asked(&[vec![parse("s", "select 'old'")]]));
-        seen.extend(at_once(
-            wire,
-            &[
-                query("deallocate s"),
-                bind("", "s", &[]),
-                execute("", 0),
-                sync(),
-                query("deallocate s"),
-                parse("s", "select 'new'"),
-                sync(),
-                again("s", &[]),
-                sync(),
-                query("deallocate all"),
-                parse("s", "select 'newest'"),
-                parse("t", "select 't'"),
-                again("s", &[]),
-                sync(),
-                query("discard all"),
-                again("t", &[]),
-                sync(),
-            ],
-        ));
-        seen
-    });
-    let seen = said(&seen).join(", ");
-    assert!(seen.contains("row newest"), "{seen}");
-}
-
-#[test]
-fn fact_31_deallocate_in_a_batch_makes_room_for_the_name_at_once() {
-    let stage = Stage::with_pool_of(1);
-    stage.same(|wire| {
-        at_once(
-            wire,
-            &asked(&[
-                vec![parse("s", "select 'old'")],
-                vec![
-                    unnamed("deallocate s", &[]),
-                    parse("s", "select 'new'"),
-                    again("s", &[]),
-                ],
-                vec![unnamed("select 1/0", &[]), unnamed("deallocate s", &[])],
-                vec![again("s", &[])],
-                vec![unnamed("deallocate all", &[]), again("s", &[])],
-                vec![again("s", &[])],
-            ]),
-        )
-    });
-}
-
-#[test]
-fn fact_31_deallocate_and_discard_act_through_a_named_portal_too() {
-    let stage = Stage::with_pool_of(1);
-    stage.same(|wire| {
-        let through = |sql: &str| {
-            vec![
-                parse("", sql),
-                bind("door", "", &[]),
-                bind("", "", &[]),
-                execute("door", 0),
-            ]
-        };
-        at_once(
-            wire,
-            &asked(&[
-                vec![parse("s", "select 1"), parse("t", "select 2")],
-                through("deallocate s"),
-                vec![again("s", &[])],
-                vec![again("t", &[])],
-                through("discard all"),
-                vec![again("t", &[])],
-            ]),
-        )
-    });
-}
-
-#[test]
-fn fact_31_discard_all_may_run_twice_in_a_batch_and_not_behind_anything_else() {
-    let stage = Stage::with_pool_of(1);
-    let discard = || unnamed("discard all", &[]);
-    let seen = stage.same(|wire| {
-        at_once(
-            wire,
-            &asked(&[
-                vec![parse("s", "select 1"), discard(), discard()],
-                vec![again("s", &[])],
-                vec![discard(), unnamed("select 2", &[]), discard()],
-            ]),
-        )
-    });
-    let seen = said(&seen).join(", ");
-    assert_eq!(seen.matches("DISCARD ALL, ").count(), 3, "{seen}");
-    assert!(seen.contains("25001"), "{seen}");
-}
-
-#[test]
 fn fact_25_a_name_that_is_taken_costs_no_connection() {
     let stage = Stage::with_pool_of(1);
     let mut client = stage.client();
@@ -231,23 +131,6 @@ fn fact_25_a_name_that_is_taken_costs_no_connection() {
         let said = crate::wire::said(&other.ask(&[again("s", &[]), sync()]));
         assert!(said[0].contains("does not exist"), "{said:?}");
     }
-}
-
-#[test]
-fn fact_31_a_name_that_was_found_taken_and_is_deallocated_behind_that_is_unknown() {
-    let stage = Stage::with_pool_of(1);
-    stage.same(|wire| {
-        at_once(
-            wire,
-            &asked(&[
-                vec![parse("s", "select 1")],
-                vec![parse("s", "select 2")],
-                vec![unnamed("deallocate all", &[]), describe_statement("s")],
-                vec![again("s", &[])],
-                vec![parse("s", "select 3"), again("s", &[])],
-            ]),
-        )
-    });
 }
 
 #[test]
