@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -26,8 +27,10 @@ const REST: Backoff = Backoff {
 
 /// Which connection a request would like.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wish {
+pub struct Wish<'a> {
     pub home: Option<ConnectionId>,
+    /// What it should wear already: settings cost the backend something.
+    pub wearing: Option<&'a Arc<Parameters>>,
     /// Wait for the home while it lives, even if others are idle.
     pub only_home: bool,
 }
@@ -139,7 +142,7 @@ impl Waiter {
 
 impl Pool {
     /// Lends a connection at once, or gives a place in the queue.
-    pub fn acquire(self: &Rc<Self>, wish: Wish) -> Acquired {
+    pub fn acquire(self: &Rc<Self>, wish: Wish<'_>) -> Acquired {
         let only = {
             let mut shelf = self.shelf.borrow_mut();
             let only = wish
@@ -147,7 +150,7 @@ impl Pool {
                 .filter(|&home| wish.only_home && shelf.is_member(home));
             let taken = match only {
                 Some(home) => shelf.take_exactly(home),
-                None => shelf.take(wish.home),
+                None => shelf.take(wish.home, wish.wearing),
             };
             if let Some(connection) = taken {
                 drop(shelf);
@@ -166,7 +169,7 @@ impl Pool {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub async fn acquire_async(self: &Rc<Self>, wish: Wish) -> Result<Lease, Refusal> {
+    pub async fn acquire_async(self: &Rc<Self>, wish: Wish<'_>) -> Result<Lease, Refusal> {
         match self.acquire(wish) {
             Acquired::Lease(lease) => Ok(lease),
             Acquired::Wait(ticket) => std::future::poll_fn(|cx| ticket.poll(cx)).await,
@@ -487,7 +490,7 @@ impl Pool {
         if front(&mut shelf).is_some() {
             return;
         }
-        if let Some(connection) = shelf.take(None) {
+        if let Some(connection) = shelf.take(None, None) {
             drop(shelf);
             shelf::give_away(self, connection, by);
         } else if shelf.open < shelf.share {

@@ -3,13 +3,14 @@
 use std::{
     collections::VecDeque,
     rc::{Rc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
 
 use super::{Counts, Home, Pool, acquire, acquire::Waiter};
 use crate::backend::{Badge, ConnectError, Connection, ConnectionId};
-use crate::protocol::{backend::body, notice};
+use crate::protocol::{Parameters, backend::body, notice};
 use crate::telemetry::events;
 
 /// What a pool holds. Its borrow never outlives a call, and no call under it waits.
@@ -98,10 +99,22 @@ impl Shelf {
         self.paused || self.renewed.is_some_and(|renewed| badge.since < renewed)
     }
 
-    /// Takes an idle connection: the one asked for, else the most recently used.
-    pub fn take(&mut self, home: Option<ConnectionId>) -> Option<Box<Connection>> {
+    /// Takes an idle connection: of those that wear what is wished for, or else of all, the one
+    /// asked for, or else the most recently used.
+    pub fn take(
+        &mut self,
+        home: Option<ConnectionId>,
+        wearing: Option<&Arc<Parameters>>,
+    ) -> Option<Box<Connection>> {
+        let fits = |one: &Connection| {
+            wearing.is_none_or(|wished| {
+                Arc::ptr_eq(&one.memory.wearing, wished) || one.memory.wearing == *wished
+            })
+        };
         let at_home = home.and_then(|home| self.idle.iter().position(|one| one.id == home));
-        match at_home {
+        let fitting = at_home.filter(|at| self.idle.get(*at).is_some_and(|one| fits(one)));
+        let fitting = fitting.or_else(|| self.idle.iter().rposition(|one| fits(one)));
+        match fitting.or(at_home) {
             Some(at) => Some(self.idle.remove(at)),
             None => self.idle.pop(),
         }
@@ -288,7 +301,7 @@ pub(super) fn discard(pool: &Rc<Pool>, id: ConnectionId) {
 fn serve_idle(pool: &Rc<Pool>) {
     let idle = {
         let mut shelf = pool.shelf.borrow_mut();
-        acquire::front(&mut shelf).and_then(|_| shelf.take(None))
+        acquire::front(&mut shelf).and_then(|_| shelf.take(None, None))
     };
     if let Some(connection) = idle {
         put_back(pool, connection);

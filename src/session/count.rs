@@ -15,6 +15,11 @@ pub(super) struct Began {
 }
 
 impl Session {
+    /// A transaction begins whose BEGIN is not sent yet.
+    pub(super) fn transaction_begins(&mut self) {
+        self.flow.began.transaction = Some(self.shared.clock.now());
+    }
+
     /// A request begins, while nothing is under way on its connection.
     #[inline]
     pub(super) fn request_begins(&mut self) {

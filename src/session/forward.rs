@@ -267,12 +267,12 @@ impl Session {
             // The server's own refusal ends the connection, and the session with it.
             return Ok(Step::Pass);
         }
-        if self.flow.resetting && !self.ledger.is_open() && kind.asks() {
+        if self.flow.resetting && kind.asks() && self.is_resetting() {
             // It is to run with the settings that are being taken back.
             return Ok(Step::Hold);
         }
         let step = match kind {
-            Kind::Query => self.query(header, seen, splice),
+            Kind::Query => self.query(cx, header, seen, splice)?,
             Kind::Parse => self.parse(cx, header, seen, splice)?,
             Kind::Bind => self.bind(header, seen, splice),
             Kind::Describe => self.describe(header, seen, splice),

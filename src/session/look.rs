@@ -235,6 +235,13 @@ impl Session {
         }
     }
 
+    /// Whether what comes next has to wait until the settings of the start-up can be put on again.
+    pub(super) fn is_resetting(&self) -> bool {
+        let owed = !self.ledger.is_empty();
+        let asks = self.flow.watch.is_some() && self.flow.status == backend::Status::Idle;
+        self.flow.resetting && !self.ledger.is_open() && (owed || asks)
+    }
+
     /// Whether the connection is to be asked now; it is at rest.
     pub(super) fn must_look(&self) -> bool {
         self.flow.watch.is_some() && self.lease.is_some() && self.is_idle()
@@ -287,6 +294,7 @@ impl Session {
             (false, About::Holdings) => self.saw_holdings(&looking.rows),
         }
         let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
+        self.flow.resetting &= outstanding;
         if self.flow.keep == Keep::Unsettled && !outstanding {
             self.flow.keep = Keep::No;
         }
@@ -294,6 +302,7 @@ impl Session {
 
     /// It could not be answered: the session stays where what it has is.
     pub(super) fn saw_nothing(&mut self, looking: &Looking) {
+        self.flow.resetting = false;
         self.pin(match looking.about {
             About::Settings => Reason::Setting,
             About::Holdings => Reason::Unclear,
@@ -312,7 +321,8 @@ impl Session {
             };
             let value = value.as_deref().and_then(unhex);
             let value = value.filter(|_| set.as_deref() == Some(b"t"));
-            match value.filter(|value| !is_nobody(name, value, user)) {
+            let plain = self.identity.start.get(name).is_none();
+            match value.filter(|value| !(plain && is_nobody(name, value, user))) {
                 Some(value) => {
                     wanted.set(name, &value);
                     worn.set(name, &value);

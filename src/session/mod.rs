@@ -9,6 +9,7 @@ mod cancel;
 mod change;
 mod converse;
 mod count;
+mod deferred;
 mod depart;
 mod errors;
 mod extended;
@@ -156,6 +157,8 @@ struct Flow {
     syncs: u8,
     /// Settings whose report was told in this transaction, as they were told before.
     reports: Parameters,
+    /// The BEGIN that the client has been answered and no backend has been sent.
+    begun: Option<Box<[u8]>>,
     /// The transaction that was lost with its backend, until the client ends it.
     failed: Option<Box<failed::Failed>>,
     /// An error of ours was sent: the client's messages are dropped up to its Sync.

@@ -38,6 +38,7 @@ impl Session {
     ) -> Result<Step, End> {
         let mut reply = Vec::new();
         fault.put(&mut reply, Severity::Error);
+        self.fail_deferred();
         match kind {
             Kind::Query | Kind::FunctionCall | Kind::Sync => {
                 self.tell_ready(cx, reply)?;

@@ -395,6 +395,7 @@ impl Session {
             && let Some(lease) = &mut self.lease
         {
             lease.memory.wearing = std::sync::Arc::default();
+            self.flow.resetting |= self.flow.watch.is_some() && !self.identity.start.is_empty();
         }
         if change.effect == Effect::DiscardAll && !own {
             self.unpin();

@@ -30,13 +30,21 @@ impl Session {
                 return Err(Break::Lost("it reports settings without an end".to_owned()));
             }
         }
-        let former = self.identity.told.get(name);
-        if former == Some(value) {
+        // Behind settings of ours the backend does not report all that the client is to be told:
+        // at its end, all of it is, in the server's order.
+        let later = self.flow.adopted && !backend::is_backends_own(name);
+        if later || self.identity.told.get(name) == Some(value) {
             return Ok(Step::Swallow);
         }
+        self.has_told(name, value);
+        Ok(Step::Pass)
+    }
+
+    /// The client knows that a reported setting has this value.
+    fn has_told(&mut self, name: &[u8], value: &[u8]) {
         // What a transaction has set is undone should it be lost.
         if self.flow.keep == Keep::No
-            && let Some(former) = former
+            && let Some(former) = self.identity.told.get(name)
             && self.flow.reports.get(name).is_none()
         {
             self.flow.reports.set(name, former);
@@ -45,7 +53,6 @@ impl Session {
             self.handle.rename(value);
         }
         Rc::make_mut(&mut self.identity.told).set(name, value);
-        Ok(Step::Pass)
     }
 
     /// The server reports at ReadyForQuery what is not as it last reported. A request that sets
@@ -55,15 +62,15 @@ impl Session {
         let Some(lease) = &self.lease else {
             return;
         };
-        let told = &mut self.identity.told;
-        for (name, value) in lease.statuses.iter() {
-            if told.get(name) != Some(value) && !backend::is_backends_own(name) {
-                backend::put_parameter_status(splice.insert(), name, value);
-                if name == b"application_name" {
-                    self.handle.rename(value);
-                }
-                Rc::make_mut(told).set(name, value);
-            }
+        let told = &self.identity.told;
+        let differs = |(name, value): &(&[u8], &[u8])| {
+            told.get(name) != Some(value) && !backend::is_backends_own(name)
+        };
+        let own = |(name, value): (&[u8], &[u8])| (name.to_owned(), value.to_owned());
+        let untold: Vec<_> = lease.statuses.iter().filter(differs).map(own).collect();
+        for (name, value) in untold {
+            backend::put_parameter_status(splice.insert(), &name, &value);
+            self.has_told(&name, &value);
         }
     }
 
@@ -75,10 +82,7 @@ impl Session {
                 continue;
             }
             backend::put_parameter_status(splice.insert(), name, value);
-            if name == b"application_name" {
-                self.handle.rename(value);
-            }
-            Rc::make_mut(&mut self.identity.told).set(name, value);
+            self.has_told(name, value);
         }
     }
 

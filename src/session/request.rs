@@ -1,7 +1,9 @@
 //! The client's messages, one by one: what they need, and what has to go with them.
 
+use std::task::Context;
+
 use super::{
-    Keep, Phase, PoolMode, Session, adopt,
+    End, Keep, Phase, PoolMode, Session, adopt,
     forward::{GATHER, Step},
     ledger::Reply,
     pin,
@@ -18,12 +20,26 @@ use crate::sql::{self, Reading};
 use crate::telemetry::events;
 
 impl Session {
-    pub(super) fn query(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    pub(super) fn query(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
         if must_gather(header, seen) {
-            return Step::Gather;
+            return Ok(Step::Gather);
         }
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
         let reading = self.read(text);
+        if let Some(step) = self.defer(cx, &reading, text)? {
+            return Ok(step);
+        }
+        Ok(self.query_read(reading, seen, splice))
+    }
+
+    fn query_read(&mut self, reading: Reading, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+        let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
         // Amid a batch it may be skipped, and the unnamed statement that it drops is back: one
         // whose Parse is answered.
         let unknown = self.ledger.is_open() && self.is_open_what(b"", None);
@@ -100,7 +116,7 @@ impl Session {
             return false;
         };
         self.flow.misshapen = None;
-        if self.flow.status == Status::Idle {
+        if self.flow.status == Status::Idle || self.flow.begun.is_some() {
             let wanted = &self.identity.parameters;
             if !adopt::fits(&lease.memory.wearing, wanted) {
                 let mut registry = self.shared.registry.borrow_mut();
@@ -110,6 +126,9 @@ impl Session {
                 adopt::adopt(lease, wanted, &mut registry, scope, ledger, out);
                 self.flow.adopted = true;
             }
+        }
+        if self.flow.begun.is_some() {
+            self.begin_for_real(splice.insert());
         }
         self.tidy(splice);
         true
@@ -122,6 +141,7 @@ impl Session {
         let only_home = pin::wants_home(reading);
         let wish = Wish {
             home: self.identity.home.map(|home| home.id),
+            wearing: Some(&self.identity.parameters),
             only_home,
         };
         match self.pool.acquire(wish) {

@@ -104,9 +104,10 @@ impl Session {
 
     /// The session has no connection, and no request waits for one.
     pub(super) fn rest_without_lease(&self) {
-        self.enter(match self.flow.failed {
-            Some(_) => Phase::InTransaction,
-            None => Phase::Idle,
+        let inside = self.flow.failed.is_some() || self.flow.begun.is_some();
+        self.enter(match inside {
+            true => Phase::InTransaction,
+            false => Phase::Idle,
         });
     }
 }

@@ -19,6 +19,7 @@
 //!   converts before it scans; here such a text may be misread, so whoever knows the encoding
 //!   must hold the answer for unknown. [`may_hide_ascii`] names those encodings.
 
+mod bracket;
 mod builtin;
 mod encoding;
 mod find;
@@ -37,6 +38,7 @@ mod touches;
 mod verdict;
 mod word;
 
+pub use bracket::{Bracket, bracket};
 pub use builtin::{Builtin, builtin};
 pub use encoding::may_hide_ascii;
 pub use find::find;

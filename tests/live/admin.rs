@@ -266,10 +266,11 @@ fn the_counters_match_what_was_done() {
 fn a_pin_is_counted_once_and_seen_while_it_lasts() {
     let stage = Stage::with_admin(&[]);
     let name = stage.database.clone();
-    let setting = [("database", name.as_str()), ("reason", "setting")];
+    let setting = [("database", name.as_str()), ("reason", "temp")];
     let mut client = stage.client();
-    client.run("set work_mem = '1MB'");
-    client.run("set work_mem = '2MB'");
+    client.run("create temp table a ()");
+    client.run("create temp table b ()");
+    client.run("select 1");
     let seen = scraped(&stage);
     assert_eq!(seen.value("ambassador_pins_total", &setting), 1.0);
     assert_eq!(seen.value("ambassador_pinned_sessions", &setting), 1.0);

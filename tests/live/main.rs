@@ -20,6 +20,7 @@ mod check;
 mod console;
 mod copying;
 mod deallocated;
+mod deferred;
 mod differential;
 mod door;
 mod driver;

@@ -3,7 +3,7 @@
 
 use crate::{
     stage::{Stage, eventually, observer},
-    wire::{Wire, again, bind, execute, parse, query, said, sync, unnamed},
+    wire::{Wire, bind, execute, parse, query, said, sync, unnamed},
 };
 
 /// Sessions that each act, then look: through a pool of one they see what they see directly.
@@ -19,13 +19,12 @@ fn in_turns(acts: &[&str], look: &str) {
         acted.push(ask(wire, act));
     }
     for round in 0..2 {
-        for ((wire, (did, saw)), act) in clients.iter_mut().zip(&direct).zip(acts) {
+        for ((wire, (_, saw)), act) in clients.iter_mut().zip(&direct).zip(acts) {
             assert_eq!(
                 &said(&wire.query(look)),
                 saw,
                 "{act}: {look}, round {round}"
             );
-            let _ = did;
         }
     }
     let did: Vec<_> = direct.into_iter().map(|(did, _)| did).collect();
@@ -203,7 +202,6 @@ fn settings_go_along_in_the_extended_protocol_too() {
         execute("", 0),
         sync(),
     ];
-    let _ = again;
     wire.ask(&batch);
     assert_eq!(wire.value("show work_mem"), "4MB");
     assert_eq!(stage.connections(), 1);
@@ -291,7 +289,8 @@ fn a_pin_ends_with_what_it_was_for() {
         );
         wire.run("select 1");
         other.run("select 1");
-        assert_eq!(stage.connections(), 1, "{acts}");
+        // The one that was dialled in the place of a pinned one may still be closing.
+        eventually(acts, || stage.connections() == 1);
     }
 }
 
