@@ -5,7 +5,10 @@
 //! - `word` knows the few words that matter,
 //! - `reader` walks the statements of a text, `head` and `set` say what leads one ([`Kind`]),
 //!   `read` sums up, also what the text may do to the session ([`Touches`]),
-//! - `name` turns a written name into the one the server uses.
+//! - `name` turns a written name into the one the server uses,
+//! - `fingerprint` says what texts have in common that differ in their values alone, `printer`
+//!   makes it in one pass, which also tells where the values lie (`literals`) and finds what the
+//!   application asks of us in comments (`hint`).
 //!
 //! Nothing outside this room looks at statement text.
 //!
@@ -21,14 +24,23 @@
 
 mod bracket;
 mod builtin;
+mod chunk;
 mod encoding;
 mod find;
+mod fingerprint;
+mod form;
 mod glance;
 mod head;
+mod hint;
 mod judge;
+mod keywords;
 mod kind;
 mod known;
+mod lanes;
+mod list;
+mod literals;
 mod name;
+mod printer;
 mod read;
 mod reader;
 mod scan;
@@ -42,9 +54,17 @@ pub use bracket::{Bracket, bracket};
 pub use builtin::{Builtin, builtin};
 pub use encoding::may_hide_ascii;
 pub use find::find;
+pub use fingerprint::Fingerprint;
+pub use fingerprint::Print;
+pub use fingerprint::fingerprint;
+pub use fingerprint::fingerprint_with;
+pub use hint::Hint;
+pub use hint::Wanted;
 pub use judge::{Judgement, judge};
 pub use kind::{Discard, Kind, Target, Value, What};
 pub use known::Known;
+pub use literals::Literals;
+pub use literals::Places;
 pub use name::Name;
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};

@@ -4,6 +4,7 @@
 //! here: `1_000` and `0x1F` are numbers (16 and later; before, a number and an alias), `1abc` is
 //! a number and a word (14 and before; later ones refuse it).
 
+use super::chunk;
 use super::word::Word;
 use memchr::memchr;
 use memchr::memchr2;
@@ -90,6 +91,20 @@ impl TokenKind {
         )
     }
 
+    /// Whether this is a value as it is written.
+    pub(super) fn is_value(self) -> bool {
+        matches!(
+            self,
+            TokenKind::String
+                | TokenKind::EscapeString
+                | TokenKind::UnicodeString
+                | TokenKind::BitString
+                | TokenKind::DollarString
+                | TokenKind::Number
+                | TokenKind::Parameter
+        )
+    }
+
     /// Whether names may hide in it that are not read: behind escapes, or because the quote
     /// is not where it seems.
     #[inline]
@@ -110,8 +125,8 @@ pub struct Token {
 /// The tokens of a text, spaces and comments included: together they are the whole text.
 #[derive(Debug, Clone)]
 pub struct Scanner<'a> {
-    text: &'a [u8],
-    at: usize,
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
     /// Up to here every byte is a `+` or `-` that stands alone. Kept so that a long run of
     /// signs is looked through once, not once for each of them.
     signs: usize,
@@ -165,7 +180,7 @@ impl<'a> Scanner<'a> {
 
     /// The byte at `at`; behind the end a NUL, which begins and continues nothing.
     #[inline(always)]
-    fn byte(&self, at: usize) -> u8 {
+    pub(super) fn byte(&self, at: usize) -> u8 {
         self.text.get(at).copied().unwrap_or(0)
     }
 
@@ -182,10 +197,16 @@ impl<'a> Scanner<'a> {
     fn seek(&self, at: usize, needle: u8) -> Option<usize> {
         let rest = self.text.get(at..)?;
         // Literals are short; the search for long ones costs more to begin.
-        let (near, far) = rest.split_at_checked(NEAR).unwrap_or((rest, &[]));
-        let found = near.iter().position(|byte| *byte == needle);
-        let found = found.or_else(|| memchr(needle, far).map(|far| NEAR + far));
-        found.map(|offset| at + offset)
+        let mut near = 0;
+        while near < NEAR {
+            let before = chunk::before(chunk::load(rest, near), needle);
+            near += before;
+            if before < 8 {
+                return (near < rest.len()).then_some(at + near);
+            }
+        }
+        let far = rest.get(near..)?;
+        memchr(needle, far).map(|far| at + near + far)
     }
 
     fn seek_either(&self, at: usize, one: u8, other: u8) -> Option<usize> {
@@ -238,7 +259,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The end of a string whose opening quote lies before `at`, continuations included.
-    fn end_of_string(&self, mut at: usize, strings: Strings) -> Option<usize> {
+    pub(super) fn end_of_string(&self, mut at: usize, strings: Strings) -> Option<usize> {
         loop {
             at = match strings {
                 Strings::Standard => self.seek(at, b'\'')?,
@@ -327,7 +348,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn cut_number(&self, start: usize) -> (TokenKind, usize) {
+    pub(super) fn cut_number(&self, start: usize) -> (TokenKind, usize) {
         let mut at = start;
         if self.byte(start) == b'0' {
             let end = self.radix(start + 2, self.byte(start + 1));
@@ -358,6 +379,12 @@ impl<'a> Scanner<'a> {
             }
             at += 1;
         }
+    }
+
+    /// Whether a number begins at `at`.
+    pub(super) fn begins_number(&self, at: usize) -> bool {
+        let digit = if self.byte(at) == b'.' { at + 1 } else { at };
+        traits(self.byte(digit)) & DIGITS != 0
     }
 
     /// The digits of `0x…`, `0o…` or `0b…`, each with an underscore before it or not.
@@ -501,29 +528,29 @@ impl Iterator for Scanner<'_> {
     }
 }
 
-/// Literals up to this many bytes are searched byte by byte.
+/// Literals up to this many bytes are searched eight bytes at a time.
 const NEAR: usize = 24;
 
 // What a token can begin with.
 const OTHER: u8 = 0;
-const SPACE: u8 = 1;
-const LETTER: u8 = 2;
-const DIGIT: u8 = 3;
-const QUOTE: u8 = 4;
-const NAME_QUOTE: u8 = 5;
+pub(super) const SPACE: u8 = 1;
+pub(super) const LETTER: u8 = 2;
+pub(super) const DIGIT: u8 = 3;
+pub(super) const QUOTE: u8 = 4;
+pub(super) const NAME_QUOTE: u8 = 5;
 const DOLLAR: u8 = 6;
-const OPERATOR: u8 = 7;
-const COMMA: u8 = 8;
+pub(super) const OPERATOR: u8 = 7;
+pub(super) const COMMA: u8 = 8;
 const DOT: u8 = 9;
-const SEMICOLON: u8 = 10;
-const OPEN: u8 = 11;
-const CLOSE: u8 = 12;
+pub(super) const SEMICOLON: u8 = 10;
+pub(super) const OPEN: u8 = 11;
+pub(super) const CLOSE: u8 = 12;
 const BRACKET: u8 = 13;
 const COLON: u8 = 14;
 const CLASS: u8 = 0x0f;
 
 // What a token can go on with, in the upper bits.
-const IN_WORD: u8 = 0x10;
+pub(super) const IN_WORD: u8 = 0x10;
 const IN_TAG: u8 = 0x20;
 const DIGITS: u8 = 0x40;
 const SPACES: u8 = 0x80;
@@ -563,12 +590,12 @@ const TRAITS: [u8; 256] = {
 };
 
 #[inline(always)]
-fn traits(byte: u8) -> u8 {
+pub(super) fn traits(byte: u8) -> u8 {
     TRAITS.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
 
 #[inline(always)]
-fn class(byte: u8) -> u8 {
+pub(super) fn class(byte: u8) -> u8 {
     traits(byte) & CLASS
 }
 
