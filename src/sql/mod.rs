@@ -8,7 +8,8 @@
 //! - `name` turns a written name into the one the server uses,
 //! - `fingerprint` says what texts have in common that differ in their values alone, `printer`
 //!   makes it in one pass, which also tells where the values lie (`literals`) and finds what the
-//!   application asks of us in comments (`hint`).
+//!   application asks of us in comments (`hint`),
+//! - `cache` remembers what was found of a text, by its print.
 //!
 //! Nothing outside this room looks at statement text.
 //!
@@ -24,6 +25,7 @@
 
 mod bracket;
 mod builtin;
+mod cache;
 mod chunk;
 mod encoding;
 mod find;
@@ -52,6 +54,10 @@ mod word;
 
 pub use bracket::{Bracket, bracket};
 pub use builtin::{Builtin, builtin};
+pub use cache::Cached;
+pub use cache::LONGEST as LONGEST_CACHED;
+pub use cache::Limits;
+pub use cache::Verdicts;
 pub use encoding::may_hide_ascii;
 pub use find::find;
 pub use fingerprint::Fingerprint;
