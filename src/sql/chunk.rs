@@ -63,9 +63,14 @@ fn between(chunk: u64, first: u8, last: u8) -> u64 {
 /// Marks bytes that a name or keyword goes on with: letters, digits, `_`, `$` and all from 128 on.
 #[inline(always)]
 pub(super) fn in_word(chunk: u64) -> u64 {
-    let letters = between(chunk | every(0x20), b'a', b'z');
-    let others = digits(chunk) | equal(chunk, b'_') | equal(chunk, b'$');
-    letters | others | chunk & MARK
+    let ascii = chunk & !MARK;
+    let lower = ascii | every(0x20);
+    // Each sum's highest bit says that the byte is none of its kind.
+    let letter = (lower + every(0x7f - b'z')) | !(lower + every(0x80 - b'a'));
+    let digit = (ascii + every(0x7f - b'9')) | !(ascii + every(0x80 - b'0'));
+    let underscore = (ascii ^ every(b'_')) + !MARK;
+    let dollar = (ascii ^ every(b'$')) + !MARK;
+    !(letter & digit & underscore & dollar) & MARK | chunk & MARK
 }
 
 /// Marks digits.

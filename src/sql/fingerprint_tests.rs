@@ -452,6 +452,23 @@ const TOKENS: &[&str] = &[
     "in((1,2),(3))",
     "values(1),(2)",
     "u&\"a\"",
+    "Select",
+    "CURRENT_TIMESTAMP",
+    "Current_Timestamps",
+    "<>",
+    "->",
+    "@-",
+    "/",
+    "*",
+    "'x''y'",
+    "12345678901",
+    "abcdefgh",
+    "\"abcdefghi\"",
+    ":=",
+    "e",
+    "u&",
+    "n",
+    "x.in(1,2)",
     "$$ $$",
 ];
 
@@ -484,6 +501,17 @@ proptest! {
     #[test]
     fn whole_tokens_are_sound(parts in vec(select(TOKENS), 0..30)) {
         prop_assert!(print(&parts.join(" ")).is_sound);
+    }
+
+    #[test]
+    fn what_is_passed_quickly_is_as_if_it_were_not(
+        parts in vec(prop_oneof![4 => select(TOKENS), 1 => select(PARTS), 2 => select(&[" ", "\n"][..])], 0..40)
+    ) {
+        let text = parts.concat();
+        let (mut one, mut other) = (Places::new(1000), Places::new(1000));
+        let quick = fingerprint_with(text.as_bytes(), Strings::Standard, 7, &mut one);
+        let slow = Printer::new(text.as_bytes(), 7, &mut other).print_slowly();
+        prop_assert_eq!((quick, one.found(), one.is_mixed()), (Some(slow), other.found(), other.is_mixed()), "{}", text);
     }
 
     #[test]

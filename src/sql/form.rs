@@ -37,6 +37,12 @@ pub(super) const IN: u64 = spell(WORD, b"in");
 pub(super) const ARRAY: u64 = spell(WORD, b"array");
 pub(super) const VALUES: u64 = spell(WORD, b"values");
 
+/// Whether what follows this is the first of an element or argument.
+#[inline(always)]
+pub(super) fn begins_element(last: u64) -> bool {
+    matches!(last, OPEN | OPEN_BRACKET | COMMA)
+}
+
 pub(super) fn is_constant(word: u64) -> bool {
     const NULL: u64 = spell(WORD, b"null");
     const TRUE: u64 = spell(WORD, b"true");

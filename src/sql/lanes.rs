@@ -24,11 +24,13 @@ const TIMES: u64 = 0xe703_7ed1_a0b4_28db;
 const END: u64 = 0x8ebc_6af0_9c88_c6e3;
 
 impl Key {
-    /// The key of this seed.
+    /// The key of this seed, which should be 64 random bits.
+    #[inline(always)]
     pub fn new(seed: u64) -> Key {
-        let start = fold(seed ^ END, START);
-        let times = fold(start ^ seed.rotate_left(32), TIMES) | 1;
-        Key { start, times }
+        Key {
+            start: seed.rotate_left(32) ^ START,
+            times: (seed ^ END) | 1,
+        }
     }
 }
 

@@ -49,6 +49,11 @@ impl List {
     pub fn is_open(&self) -> bool {
         self.depth != NONE
     }
+
+    #[inline(always)]
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
 }
 
 impl<L: Literals> Printer<'_, '_, L> {
@@ -86,12 +91,6 @@ impl<L: Literals> Printer<'_, '_, L> {
         self.last = COMMA;
         self.end_element();
         self.plain_elements();
-    }
-
-    /// Whether the next token is the first of an element or argument.
-    #[inline(always)]
-    pub fn begins_element(&self) -> bool {
-        matches!(self.last, OPEN | OPEN_BRACKET | COMMA)
     }
 
     /// Behind `IN (` or `ARRAY[`.

@@ -6,9 +6,9 @@
 //! - `reader` walks the statements of a text, `head` and `set` say what leads one ([`Kind`]),
 //!   `read` sums up, also what the text may do to the session ([`Touches`]),
 //! - `name` turns a written name into the one the server uses,
-//! - `fingerprint` says what texts have in common that differ in their values alone, `printer`
-//!   makes it in one pass, which also tells where the values lie (`literals`) and finds what the
-//!   application asks of us in comments (`hint`),
+//! - `fingerprint` says what texts have in common that differ in their values alone; `printer`
+//!   makes it in one pass, most of it in `quick`, which also tells where the values lie
+//!   (`literals`) and finds what the application asks of us in comments (`hint`),
 //! - `cache` remembers what was found of a text, by its print.
 //!
 //! Nothing outside this room looks at statement text.
@@ -43,6 +43,7 @@ mod list;
 mod literals;
 mod name;
 mod printer;
+mod quick;
 mod read;
 mod reader;
 mod scan;

@@ -67,9 +67,25 @@ impl<'a, 'l, L: Literals> Printer<'a, 'l, L> {
 
     pub fn print(mut self) -> Print {
         self.semicolons();
+        self.quick();
+        while let Some(byte) = self.scan.text.get(self.scan.at) {
+            self.token(scan::class(*byte));
+            self.quick();
+        }
+        self.end()
+    }
+
+    /// The same without a hurry.
+    #[cfg(test)]
+    pub fn print_slowly(mut self) -> Print {
+        self.semicolons();
         while let Some(byte) = self.scan.text.get(self.scan.at) {
             self.token(scan::class(*byte));
         }
+        self.end()
+    }
+
+    fn end(mut self) -> Print {
         if self.list.is_open() {
             self.end_list();
         }
@@ -83,7 +99,6 @@ impl<'a, 'l, L: Literals> Printer<'a, 'l, L> {
         }
     }
 
-    #[inline(always)]
     fn token(&mut self, class: u8) {
         match class {
             scan::SPACE => self.scan.at += 1,
@@ -152,7 +167,7 @@ impl<'a, 'l, L: Literals> Printer<'a, 'l, L> {
         }
         self.scan.at += length;
         word |= form::end(WORD, length);
-        if self.list.is_open() && self.begins_element() && form::is_constant(word) {
+        if self.list.is_open() && form::begins_element(self.last) && form::is_constant(word) {
             return self.value_from(start);
         }
         // Behind a dot every word is a name.

@@ -538,15 +538,15 @@ pub(super) const LETTER: u8 = 2;
 pub(super) const DIGIT: u8 = 3;
 pub(super) const QUOTE: u8 = 4;
 pub(super) const NAME_QUOTE: u8 = 5;
-const DOLLAR: u8 = 6;
+pub(super) const DOLLAR: u8 = 6;
 pub(super) const OPERATOR: u8 = 7;
 pub(super) const COMMA: u8 = 8;
-const DOT: u8 = 9;
+pub(super) const DOT: u8 = 9;
 pub(super) const SEMICOLON: u8 = 10;
 pub(super) const OPEN: u8 = 11;
 pub(super) const CLOSE: u8 = 12;
 const BRACKET: u8 = 13;
-const COLON: u8 = 14;
+pub(super) const COLON: u8 = 14;
 const CLASS: u8 = 0x0f;
 
 // What a token can go on with, in the upper bits.
