@@ -51,6 +51,7 @@ mod stage;
 mod startup;
 mod statements;
 mod talks;
+mod tokens;
 mod users;
 mod version;
 mod wire;
