@@ -602,3 +602,7 @@ pub(super) fn class(byte: u8) -> u8 {
 #[cfg(test)]
 #[path = "scan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "scan_peer_tests.rs"]
+mod peer_tests;
