@@ -63,7 +63,8 @@ pub struct Print {
 }
 
 /// The print of a text. `None` with `standard_conforming_strings` off: where a string ends then
-/// hangs on its content, so that such a text must be read by itself.
+/// hangs on its content, so that such a text must be read by itself. Where the client's encoding
+/// [may hide ASCII](super::may_hide_ascii) the print may be that of another text: do not ask.
 pub fn fingerprint(text: &[u8], strings: Strings, seed: u64) -> Option<Print> {
     fingerprint_with(text, strings, seed, &mut ())
 }

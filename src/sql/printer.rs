@@ -456,3 +456,12 @@ impl<'a, 'l, L: Literals> Printer<'a, 'l, L> {
         self.last = NAME;
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a wrong index is a failed test"
+)]
+#[path = "printer_tests.rs"]
+mod tests;
