@@ -54,11 +54,11 @@ mod verdict;
 mod word;
 
 pub use bracket::{Bracket, bracket};
-pub use builtin::{Builtin, builtin};
 pub use cache::Cached;
 pub use cache::LONGEST as LONGEST_CACHED;
 pub use cache::Limits;
 pub use cache::Verdicts;
+pub use builtin::{Builtin, builtin, system_relation};
 pub use encoding::may_hide_ascii;
 pub use find::find;
 pub use fingerprint::Fingerprint;
