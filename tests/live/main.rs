@@ -15,6 +15,7 @@ mod support;
 
 mod admin;
 mod bench;
+mod builtin;
 mod cancelling;
 mod check;
 mod console;
