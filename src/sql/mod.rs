@@ -72,6 +72,7 @@ pub use kind::{Discard, Kind, Target, Value, What};
 pub use known::Known;
 pub use literals::Literals;
 pub use literals::Places;
+pub use known::{Fact, Facts, Known};
 pub use name::Name;
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
