@@ -14,11 +14,14 @@ use crate::protocol::{
     frame, frontend, notice,
 };
 
-/// The most bytes that an answer may have.
+/// The most bytes that an answer may have which is kept whole.
 const LONGEST: usize = 1024 * 1024;
 
 /// A row's values as texts; `None` is NULL.
 pub type Row = Vec<Option<Zeroizing<Vec<u8>>>>;
+
+/// Takes a row's values as texts; `None` is NULL.
+pub type Show<'a> = &'a mut dyn FnMut(&[Option<&[u8]>]);
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +31,8 @@ pub enum AskError {
     /// The backend's own ErrorResponse.
     #[error("{}", String::from_utf8_lossy(notice::message(.body).unwrap_or(b"an error without a message")))]
     Refused { body: Vec<u8> },
-    #[error("the answer is longer than {LONGEST} bytes")]
-    TooLong,
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     #[error("the answer is not the Postgres protocol's")]
     Protocol,
 }
@@ -44,6 +47,28 @@ impl Connection {
         statement: &str,
         parameters: &[Option<&[u8]>],
     ) -> Result<Vec<Row>, AskError> {
+        let mut rows = Vec::new();
+        let own = |value: &[u8]| Zeroizing::new(value.to_owned());
+        let mut keep = |row: &[Option<&[u8]>]| {
+            rows.push(row.iter().map(|value| value.map(own)).collect());
+        };
+        self.ask_each(statement, parameters, LONGEST, &mut keep)
+            .await?;
+        Ok(rows)
+    }
+
+    /// The same, showing each row as it comes, of an answer of at most `longest` bytes. Rows may
+    /// have been shown before it fails.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn ask_each(
+        &mut self,
+        statement: &str,
+        parameters: &[Option<&[u8]>],
+        longest: usize,
+        show: Show<'_>,
+    ) -> Result<(), AskError> {
         let mut request = Vec::new();
         let text = frontend::parse_rest(statement.as_bytes());
         frontend::put_parse(&mut request, b"", &text);
@@ -51,18 +76,18 @@ impl Connection {
         frontend::put_execute(&mut request);
         request.extend_from_slice(frontend::SYNC);
         self.say(&request).await?;
-        let mut answer = Answer::default();
+        let mut answer = Answer::new(longest);
         while !answer.whole {
             let mut chunk = Zeroizing::new([0; 2048]);
             let read = poll_fn(|cx| self.link.poll_read(cx, &mut *chunk)).await?;
             if read == 0 {
                 return Err(AskError::Lost(io::ErrorKind::UnexpectedEof.into()));
             }
-            answer.read(chunk.get(..read).unwrap_or_default())?;
+            answer.read(chunk.get(..read).unwrap_or_default(), show)?;
         }
         match answer.error {
             Some(body) => Err(AskError::Refused { body }),
-            None => Ok(answer.rows),
+            None => Ok(()),
         }
     }
 
@@ -86,22 +111,31 @@ impl Connection {
 }
 
 /// What has come of an answer.
-#[derive(Default)]
 struct Answer {
     inbox: Zeroizing<Vec<u8>>,
     /// Bytes that came in all.
     length: usize,
-    rows: Vec<Row>,
+    longest: usize,
     error: Option<Vec<u8>>,
     whole: bool,
 }
 
 impl Answer {
-    fn read(&mut self, bytes: &[u8]) -> Result<(), AskError> {
+    fn new(longest: usize) -> Self {
+        Self {
+            inbox: Zeroizing::default(),
+            length: 0,
+            longest,
+            error: None,
+            whole: false,
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8], show: Show<'_>) -> Result<(), AskError> {
         self.inbox.extend_from_slice(bytes);
         self.length += bytes.len();
-        if self.length > LONGEST {
-            return Err(AskError::TooLong);
+        if self.length > self.longest {
+            return Err(AskError::TooLong(self.longest));
         }
         let mut at = 0;
         while let Some(frame) = next(self.inbox.get(at..).unwrap_or_default())? {
@@ -113,10 +147,7 @@ impl Answer {
             let body = backend::body(frame);
             match kind {
                 Kind::DataRow => {
-                    let row = backend::row(body).ok_or(AskError::Protocol)?;
-                    let own = |value: &[u8]| Zeroizing::new(value.to_owned());
-                    self.rows
-                        .push(row.into_iter().map(|value| value.map(own)).collect());
+                    show(&backend::row(body).ok_or(AskError::Protocol)?);
                 }
                 Kind::ErrorResponse => self.error = Some(body.to_owned()),
                 Kind::ReadyForQuery if Status::of(body) == Some(Status::Idle) => self.whole = true,
@@ -162,12 +193,18 @@ fn next(bytes: &[u8]) -> Result<Option<&[u8]>, AskError> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8], step: usize) -> Result<Answer, AskError> {
-        let mut answer = Answer::default();
+    type Texts = Vec<Option<Vec<u8>>>;
+
+    fn read(bytes: &[u8], step: usize) -> Result<(Answer, Vec<Texts>), AskError> {
+        let mut answer = Answer::new(LONGEST);
+        let mut rows = Vec::new();
+        let mut keep = |row: &[Option<&[u8]>]| {
+            rows.push(row.iter().map(|value| value.map(<[u8]>::to_vec)).collect());
+        };
         for chunk in bytes.chunks(step) {
-            answer.read(chunk)?;
+            answer.read(chunk, &mut keep)?;
         }
-        Ok(answer)
+        Ok((answer, rows))
     }
 
     fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -184,9 +221,9 @@ mod tests {
     fn rows_are_read_wherever_the_stream_is_cut() {
         let bytes = row(b"\0\x02\0\0\0\x03app\xff\xff\xff\xff");
         for step in 1..=bytes.len() {
-            let answer = read(&bytes, step).unwrap_or_else(|error| panic!("{error}"));
+            let (answer, rows) = read(&bytes, step).unwrap_or_else(|error| panic!("{error}"));
             assert!(answer.whole);
-            let values = answer.rows.first().unwrap();
+            let values = rows.first().unwrap();
             assert_eq!(values.first().unwrap().as_deref().unwrap(), b"app");
             assert!(values.get(1).unwrap().is_none());
         }
@@ -209,7 +246,7 @@ mod tests {
         let endless = vec![0; LONGEST + 1];
         assert!(matches!(
             read(&[framed(b'N', &endless)].concat(), 4096),
-            Err(AskError::TooLong)
+            Err(AskError::TooLong(LONGEST))
         ));
     }
 }

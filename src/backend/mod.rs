@@ -12,7 +12,7 @@ mod settings;
 mod version;
 mod wire;
 
-pub use ask::{AskError, Row};
+pub use ask::{AskError, Row, Show};
 pub use cancel::cancel;
 pub use connect::{ConnectError, MAX_STATUSES, Opened, Opening, Target, connect};
 pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};

@@ -67,6 +67,11 @@ pub fn builtin(name: &[u8]) -> Option<Builtin> {
     }
 }
 
+/// Whether the server's own function of this name passes though its label says volatile.
+pub fn harmless(name: &[u8]) -> bool {
+    has(HARMLESS, name)
+}
+
 /// Whether this is a relation of the system, as far as names tell: `pg_…` without a schema, and
 /// whatever a schema of the system holds. Nobody can make a schema that begins with `pg_`; who
 /// calls a table so has it taken for the system's.

@@ -59,6 +59,7 @@ pub use cache::LONGEST as LONGEST_CACHED;
 pub use cache::Limits;
 pub use cache::Verdicts;
 pub use builtin::{Builtin, builtin, system_relation};
+pub use builtin::{Builtin, builtin, harmless, system_relation};
 pub use encoding::may_hide_ascii;
 pub use find::find;
 pub use fingerprint::Fingerprint;
