@@ -336,9 +336,10 @@ impl<'a> Drawing<'a> {
             }
         }
         for (cast, node) in self.rows.casts.iter().zip(&self.casts) {
-            let target = self.rows.types.iter().find(|kind| kind.oid == cast.target);
-            if let (Some(why), Some(target)) = (self.graph.obstacle(*node), target) {
-                words.insert(target.name.clone(), why);
+            if let Some(why) = self.graph.obstacle(*node)
+                && let Some(target) = self.type_name(cast.target)
+            {
+                words.insert(target.into(), why);
             }
         }
         for function in &self.rows.functions {
@@ -353,9 +354,10 @@ impl<'a> Drawing<'a> {
     fn everywhere(&self) -> Option<Obstacle> {
         let casts = self.rows.casts.iter().zip(&self.casts);
         let cast = casts
+            .filter(|(_, node)| self.graph.obstacle(**node).is_some())
             // A type of the server's own has many spellings.
-            .filter(|(cast, _)| cast.is_implicit || !self.types.contains_key(&cast.target))
-            .find_map(|(_, node)| self.graph.obstacle(*node));
+            .find(|(cast, _)| cast.is_implicit || self.type_name(cast.target).is_none())
+            .map(|_| Obstacle::Type);
         let comparing = self.rows.comparing.iter();
         let comparing = || {
             comparing
@@ -369,6 +371,17 @@ impl<'a> Drawing<'a> {
                 .find_map(|operator| self.of(&self.operators, operator.oid))
         };
         cast.or_else(comparing).or_else(unwritten)
+    }
+
+    /// The name of a user's type.
+    fn type_name(&self, oid: Oid) -> Option<&'a [u8]> {
+        let mut types = self.rows.types.iter();
+        let mut rowtypes = self.rows.relations.iter();
+        let own = types.find(|kind| kind.oid == oid).map(|kind| &*kind.name);
+        own.or_else(|| {
+            let of = rowtypes.find(|relation| relation.rowtype == oid);
+            of.map(|relation| &*relation.name)
+        })
     }
 
     fn of(&self, nodes: &HashMap<Oid, Node>, oid: Oid) -> Option<Obstacle> {

@@ -7,6 +7,7 @@ mod console;
 mod login;
 mod numbers;
 mod plan;
+mod reader;
 mod settings;
 mod verifiers;
 mod worker;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::admin::{Census, History};
 use accept::Listener;
 use plan::Plan;
+pub use reader::Reader;
 pub use settings::{Database, Listen, Settings, Shutdown};
 use worker::Mail;
 

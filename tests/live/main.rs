@@ -17,6 +17,7 @@ mod admin;
 mod bench;
 mod builtin;
 mod cancelling;
+mod catalog;
 mod check;
 mod console;
 mod copying;

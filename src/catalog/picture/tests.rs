@@ -432,6 +432,13 @@ fn casts_count_where_they_are_written_or_everywhere() {
     let known = drawn(&rows);
     assert_eq!(known.word(b"money2"), Err(Obstacle::Type));
     assert_eq!(known.everywhere(), None);
+    rows.relations.push(table(30000, "place"));
+    rows.casts = vec![Cast {
+        target: 30001,
+        ..cast.clone()
+    }];
+    assert_eq!(drawn(&rows).word(b"place"), Err(Obstacle::Type));
+    assert_eq!(drawn(&rows).everywhere(), None);
     rows.casts = vec![Cast {
         is_implicit: true,
         ..cast.clone()
