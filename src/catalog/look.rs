@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::{
-    Ask, Trust,
+    Ask, Rows, Trust,
     picture::draw,
     read::{Digest, ReadError, read_digest, read_rows},
     refresh::Outcome,
 };
 use crate::sql::Known;
+
+/// So many rows are some milliseconds' work; the server's own functions are a third of it.
+const MANY: usize = 10_000;
 
 /// What is known of one database, for all who judge its statements.
 #[derive(Debug, Default)]
@@ -59,7 +64,7 @@ impl Catalog {
         // What changes from here on is in the rows and not in the digest, or in neither: the
         // next digest differs from this one, and it is read once more.
         let rows = read_rows(connection).await?;
-        let known = draw(&rows, self.trust, self.epoch + 1);
+        let known = draw_aside(rows, self.trust, self.epoch + 1).await;
         self.digest = Some(digest);
         if self.known.as_ref().is_some_and(|old| old.agrees(&known)) {
             return Ok(Outcome::Same);
@@ -68,6 +73,20 @@ impl Catalog {
         self.known = Some(Arc::new(known));
         Ok(Outcome::Changed)
     }
+}
+
+/// A picture of many rows takes longer than others on this thread should wait.
+async fn draw_aside(rows: Rows, trust: Trust, epoch: u64) -> Known {
+    let many = rows.functions.len() + rows.relations.len() > MANY;
+    let rows = Arc::new(rows);
+    if many {
+        let own = Arc::clone(&rows);
+        let drawn = spawn_blocking(move || draw(&own, trust, epoch)).await;
+        if let Ok(known) = drawn {
+            return known;
+        }
+    }
+    draw(&rows, trust, epoch)
 }
 
 #[cfg(test)]

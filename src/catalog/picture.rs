@@ -100,7 +100,7 @@ impl<'a> Drawing<'a> {
 
     fn connect_types(&mut self) {
         let rows = self.rows;
-        let named = rows.relations.iter();
+        let named = rows.relations.iter().filter(|_| !rows.columns.is_empty());
         let rowtypes: HashMap<Oid, Oid> = named
             .map(|relation| (relation.oid, relation.rowtype))
             .collect();

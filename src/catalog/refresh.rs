@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// unknown and however much DDL passes by.
 const SHARE: u32 = 20;
 /// The same when nothing has happened.
-const IDLE_SHARE: u32 = 200;
+const IDLE_SHARE: u32 = 50;
 
 /// Why to look before the interval is over; the order is that of urgency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,7 +198,7 @@ mod tests {
         refresh.begin(now);
         let end = now + 2000 * MS;
         refresh.end(end, Outcome::Changed);
-        assert_eq!(refresh.due(end), Some(end + 400_000 * MS));
+        assert_eq!(refresh.due(end), Some(end + 100_000 * MS));
         refresh.note(Occasion::Ddl);
         assert_eq!(refresh.due(end), Some(end + 40_000 * MS));
         refresh.note(Occasion::Reload);

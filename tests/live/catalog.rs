@@ -359,6 +359,13 @@ fn another_picture_comes_of_ddl_and_of_nothing_else() {
             Some(Obstacle::ForeignRelation),
         ),
         (
+            "create cast (app.mood as int) with function app.volatile_number(app.mood) as implicit",
+            "select 1",
+            None,
+            TYPE,
+        ),
+        ("drop cast (app.mood as int)", "select 1", TYPE, None),
+        (
             "create operator app.= (leftarg = app.mood, rightarg = int, function = app.volatile_mood)",
             "select 1",
             None,

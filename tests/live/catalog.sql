@@ -44,6 +44,7 @@ CREATE AGGREGATE bad_total(int) (SFUNC = bad_step, STYPE = bigint, INITCOND = '0
 -- Operators, types, casts, column notation.
 CREATE FUNCTION bad_plus(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION volatile_mood(a mood, b int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION volatile_number(a mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE OPERATOR <+> (LEFTARG = int, RIGHTARG = int, FUNCTION = bad_plus);
 CREATE OPERATOR <-> (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl);
 CREATE FUNCTION bad_check(n int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
