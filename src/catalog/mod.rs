@@ -17,6 +17,7 @@ mod picture;
 mod read;
 mod refresh;
 mod rows;
+mod tree;
 
 pub use look::Catalog;
 pub use picture::draw;

@@ -1,27 +1,21 @@
 //! The statements that read a catalog, and their rows.
 //!
-//! What a rule, policy, check, default or parsed function names is taken from its stored tree, by
-//! number. So it is exact, knows the server's own functions too (which `pg_depend` leaves out,
+//! What a rule, policy, check, default or parsed function names is taken from its stored tree
+//! (`tree`). So it is exact, knows the server's own functions too (which `pg_depend` leaves out,
 //! for they are pinned), and takes no lock on anybody's relation, as the functions do that print
-//! such trees. The fields' names are those of Postgres 15 to 18 (its `outfuncs`).
+//! such trees.
 
 use super::{
     Ask, Row,
     rows::{
-        Cast, Definition, Function, Language, Oid, Operator, Persistence, References, Relation,
-        RelationKind, Rows, Type,
+        Cast, Definition, Function, Language, Oid, Operator, Persistence, Relation, RelationKind,
+        Rows, Type,
     },
+    tree::references,
 };
 
 const DIGEST: &str = include_str!("digest.sql");
 const ROWS: &str = include_str!("rows.sql");
-
-/// The fields of a tree that name something; [`references`] knows what.
-const FIELDS: &str = r":(funcid|aggfnoid|winfnoid|tsmhandler|opno|opnos|eqop|sortop|relid|seqid|resulttype|row_typeid|typid|coltypes|funccoltypes|hasForUpdate) (\d+|true|\(o[ \d]+\))";
-
-/// A call of `current_setting` with a constant that has a dot in it (byte 46): a setting that
-/// nobody but the session has, and the session has it wherever it runs.
-const OWN_SETTING: &str = r":funcid (?:2077|3294) [^{]*\{CONST [^{}]*\[[-0-9 ]* 46 [-0-9 ]*\]";
 
 /// Why there are no rows.
 #[derive(Debug, thiserror::Error)]
@@ -57,30 +51,8 @@ pub async fn read_rows<A: Ask>(connection: &mut A) -> Result<Rows, ReadError<A::
     let mut rows = Rows::default();
     let mut readable = true;
     let mut show = |row: &Row<'_>| readable &= take(&mut rows, row).is_some();
-    connection.ask(&statement(), &mut show).await?;
+    connection.ask(ROWS, &mut show).await?;
     readable.then_some(rows).ok_or(ReadError::Unreadable)
-}
-
-/// The statement with what its trees name.
-fn statement() -> String {
-    let mut whole = String::new();
-    for (index, part) in ROWS.split("@tree(").enumerate() {
-        if index == 0 {
-            whole.push_str(part);
-            continue;
-        }
-        let (tree, rest) = part.split_once(")@").unwrap_or((part, ""));
-        whole.push_str(
-            "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.concat(m[1], ' ', m[2]), ',') \
-             FROM pg_catalog.regexp_matches(pg_catalog.regexp_replace(",
-        );
-        whole.push_str(tree);
-        whole.push_str(&format!(
-            ", '{OWN_SETTING}', '', 'g'), '{FIELDS}', 'g') AS m)"
-        ));
-        whole.push_str(rest);
-    }
-    whole
 }
 
 /// Puts a row where it belongs; `None`: it is none of ours.
@@ -108,7 +80,7 @@ fn take(rows: &mut Rows, row: &Row<'_>) -> Option<()> {
         b"i" => rows.children.push((oid(0)?, oid(1)?)),
         b"d" => rows.definitions.push(Definition {
             relation: oid(0)?,
-            names: named(1)?,
+            names: named(1),
         }),
         b"o" => rows.operators.push(Operator {
             oid: oid(0)?,
@@ -127,7 +99,7 @@ fn take(rows: &mut Rows, row: &Row<'_>) -> Option<()> {
             name: name(1)?,
             functions: list(2)?,
             parts: list(3)?,
-            checks: named(4)?,
+            checks: named(4),
             is_base: text(5)? == b"b",
         }),
         b"a" => {
@@ -167,7 +139,7 @@ fn function(values: &Row<'_>) -> Option<Function> {
         },
         is_column: mark(5)? == b'c',
         body: text(4).unwrap_or_default().into(),
-        names: references(text(5).unwrap_or_default())?,
+        names: references(text(5).unwrap_or_default()),
         types: numbers(types)?,
         steps: numbers(steps.get(1..).unwrap_or_default())?,
     })
@@ -192,34 +164,6 @@ fn standing(marks: &[u8]) -> Option<(RelationKind, Persistence)> {
     Some((kind, persistence))
 }
 
-/// `field value,field value`: see [`FIELDS`].
-fn references(text: &[u8]) -> Option<References> {
-    let mut names = References::default();
-    for item in text
-        .split(|byte| *byte == b',')
-        .filter(|item| !item.is_empty())
-    {
-        let space = item.iter().position(|byte| *byte == b' ')?;
-        let (field, value) = (item.get(..space)?, item.get(space + 1..)?);
-        if field == b"hasForUpdate" {
-            names.locks = true;
-            continue;
-        }
-        let value = value.strip_prefix(b"(o").unwrap_or(value);
-        let value = numbers(value.strip_suffix(b")").unwrap_or(value))?;
-        match field {
-            b"funcid" | b"aggfnoid" | b"winfnoid" | b"tsmhandler" => names.functions.extend(value),
-            b"opno" | b"opnos" | b"eqop" | b"sortop" => names.operators.extend(value),
-            b"relid" | b"seqid" => names.relations.extend(value),
-            b"resulttype" | b"row_typeid" | b"typid" | b"coltypes" | b"funccoltypes" => {
-                names.types.extend(value);
-            }
-            _ => return None,
-        }
-    }
-    Some(names)
-}
-
 fn number(text: &[u8]) -> Option<Oid> {
     str::from_utf8(text).ok()?.parse().ok()
 }
@@ -232,35 +176,8 @@ fn numbers(text: &[u8]) -> Option<Vec<Oid>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_tree_names_is_told_by_kind() {
-        let names = references(
-            b"aggfnoid 2803,eqop 0,funcid 870,hasForUpdate true,opno 96,opnos (o 97 521),\
-              relid 16396,resulttype 16394,seqid 16500",
-        );
-        let expected = References {
-            functions: vec![2803, 870],
-            operators: vec![96, 97, 521],
-            relations: vec![16396, 16500],
-            types: vec![16394],
-            locks: true,
-        };
-        assert_eq!(names.unwrap(), expected);
-        assert_eq!(references(b"").unwrap(), References::default());
-        assert_eq!(references(b"nosuch 1"), None);
-        assert_eq!(references(b"funcid x"), None);
-    }
-
-    #[test]
-    fn the_statement_asks_for_every_tree() {
-        let statement = statement();
-        assert!(!statement.contains("@tree(") && !statement.contains(")@"));
-        assert_eq!(statement.matches("aggfnoid|winfnoid").count(), 4);
-    }
 
     #[test]
     fn a_row_that_is_none_of_ours_is_not_taken() {
