@@ -21,6 +21,12 @@ SELECT pg_catalog.concat_ws(' ',
      FROM pg_catalog.pg_amop WHERE oid >= 16384),
   (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8))
      FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_t'),
+  -- Arrays and tables' rows go with their elements and tables.
+  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8))
+     FROM pg_catalog.pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'r', 'm') AND typcategory <> 'A'),
+  -- What came with an extension.
+  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(objid::pg_catalog.int8))
+     FROM pg_catalog.pg_depend WHERE classid = 1255 AND deptype = 'e'),
   -- Checks of domains.
   (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8))
      FROM pg_catalog.pg_constraint WHERE contypid >= 16384),

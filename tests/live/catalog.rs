@@ -353,6 +353,18 @@ fn another_picture_comes_of_ddl_and_of_nothing_else() {
             TYPE,
         ),
         (
+            "create domain app.fresh as app.checked",
+            "select '1'::app.fresh",
+            None,
+            TYPE,
+        ),
+        (
+            "alter domain app.fresh rename to renamed_type",
+            "select '1'::app.renamed_type",
+            None,
+            TYPE,
+        ),
+        (
             "alter table app.remote inherit app.t",
             "select * from app.t",
             None,
