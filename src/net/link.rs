@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Detached, Ends, Stream};
+use super::{Detached, Ends, Stream, tls::Tls};
 
 /// One peer's socket. Sending never waits: what the socket refuses is kept here, and whoever
 /// sends more than that owes the other side back-pressure ([`Link::is_backed_up`]).
@@ -65,7 +65,7 @@ impl Link {
     /// Ready when the socket has taken everything that was sent.
     #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.is_backed_up() {
+        while !self.backlog.is_empty() {
             let bytes = self.backlog.get(self.written..).unwrap_or_default();
             match ready!(self.stream.poll_write(cx, bytes))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -76,16 +76,16 @@ impl Link {
                 self.written = 0;
             }
         }
-        Poll::Ready(Ok(()))
+        self.stream.poll_flush(cx)
     }
 
     /// Whether bytes wait here for the socket.
     #[inline]
     pub fn is_backed_up(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() || self.stream.is_backed_up()
     }
 
-    /// Bytes that wait here for the socket.
+    /// Bytes that wait here for the socket; encrypted ones, of which there are few, not counted.
     pub fn backlog(&self) -> usize {
         self.backlog.len() - self.written
     }
@@ -98,6 +98,21 @@ impl Link {
     /// See [`Stream::ends`].
     pub fn ends(&self) -> Ends {
         self.stream.ends()
+    }
+
+    /// See [`Stream::farewell`].
+    pub fn farewell(&mut self) {
+        self.stream.farewell();
+    }
+
+    /// See [`Stream::tls`].
+    pub fn tls(&self) -> Option<&Tls> {
+        self.stream.tls()
+    }
+
+    /// The socket alone; a backlog is lost.
+    pub fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Takes the socket off this thread's runtime; a backlog is lost.

@@ -13,12 +13,16 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+use super::tls::{self, Tls};
+
 /// A connected socket. Reads and writes through `poll_*` alone: only `poll_read` clears the
 /// readiness after a short read, which saves a call that would answer EAGAIN.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Boxed, or every plain socket were as large.
+    Tls(Box<Tls>),
 }
 
 impl Stream {
@@ -29,19 +33,57 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
+        let mut into = ReadBuf::new(buffer);
         let read = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut into),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut into),
+            Self::Tls(stream) => return stream.poll_read(cx, buffer),
         };
-        read.map_ok(|()| buffer.filled().len())
+        read.map_ok(|()| into.filled().len())
     }
 
+    /// Takes bytes to be sent. What it has taken may not have left yet where it is encrypted:
+    /// [`Stream::poll_flush`] sees to that.
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => stream.poll_write(cx, bytes),
+        }
+    }
+
+    /// Ready when the system has everything that was taken.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_flush(cx),
+        }
+    }
+
+    /// Whether something that was taken has not left yet.
+    #[inline]
+    pub fn is_backed_up(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(stream) => stream.is_backed_up(),
+        }
+    }
+
+    /// Tells a peer that can be told that nothing will come any more; does not wait.
+    pub fn farewell(&mut self) {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => {}
+            Self::Tls(stream) => stream.farewell(),
+        }
+    }
+
+    /// What TLS has made of it, if there is TLS.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tls(stream) => Some(stream),
         }
     }
 
@@ -52,6 +94,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tls(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -61,6 +104,7 @@ impl Stream {
         let mut cx = Context::from_waker(Waker::noop());
         let ready = match self {
             Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            Self::Tls(stream) => pin!(stream.socket().ready(Interest::READABLE)).poll(&mut cx),
             Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
@@ -69,10 +113,8 @@ impl Stream {
     /// Who is connected with whom; asks the system.
     pub fn ends(&self) -> Ends {
         match self {
-            Self::Tcp(stream) => Ends {
-                peer: stream.peer_addr().map_or(End::Unknown, End::Tcp),
-                local: stream.local_addr().map_or(End::Unknown, End::Tcp),
-            },
+            Self::Tcp(stream) => Ends::of(stream),
+            Self::Tls(stream) => Ends::of(stream.socket()),
             Self::Unix(_) => Ends {
                 peer: End::Unix,
                 local: End::Unix,
@@ -85,6 +127,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
             Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+            Self::Tls(stream) => stream.detach().map(Box::new).map(Detached::Tls),
         }
     }
 }
@@ -94,6 +137,15 @@ impl Stream {
 pub struct Ends {
     pub peer: End,
     pub local: End,
+}
+
+impl Ends {
+    fn of(stream: &TcpStream) -> Self {
+        Self {
+            peer: stream.peer_addr().map_or(End::Unknown, End::Tcp),
+            local: stream.local_addr().map_or(End::Unknown, End::Tcp),
+        }
+    }
 }
 
 /// One end of a connection.
@@ -132,6 +184,7 @@ impl End {
 pub enum Detached {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    Tls(Box<tls::Detached>),
 }
 
 impl Detached {
@@ -140,6 +193,7 @@ impl Detached {
         match self {
             Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
             Self::Unix(stream) => UnixStream::from_std(stream).map(Stream::Unix),
+            Self::Tls(stream) => stream.attach().map(Box::new).map(Stream::Tls),
         }
     }
 }

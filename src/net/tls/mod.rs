@@ -1,0 +1,28 @@
+//! TLS: who the peer is, and nobody listens.
+//!
+//! rustls throughout, with one provider of cryptography, which is passed on and never the
+//! process's default.
+
+mod error;
+mod handshake;
+mod identity;
+mod roots;
+mod stream;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+pub use error::{FileError, Unusable, in_error};
+pub use handshake::{HandshakeError, accept, connect};
+pub use identity::{Identity, IdentityFiles};
+pub use roots::{roots_of, system_roots};
+pub use stream::{Detached, Tls};
+
+/// What a client and a server of Postgres' protocol agree on where TLS comes first.
+pub const ALPN: &[u8] = b"postgresql";
+
+/// The one provider of cryptography.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
