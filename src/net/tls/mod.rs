@@ -3,6 +3,8 @@
 //! rustls throughout, with one provider of cryptography, which is passed on and never the
 //! process's default.
 
+mod certificate;
+mod der;
 mod error;
 mod handshake;
 mod identity;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
+pub use certificate::{Alternative, Certificate, end_point};
 pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};
