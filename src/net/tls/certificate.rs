@@ -1,5 +1,7 @@
 //! What a certificate says. Whether it may be believed is for rustls to judge.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::der::{BOOLEAN, Der, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, seconds};
@@ -57,21 +59,33 @@ impl Certificate {
         })
     }
 
-    /// The names of hosts that it is for; the common name where it has no alternatives of that
-    /// kind, as libpq has it.
-    pub fn hosts(&self) -> Vec<&str> {
-        let mut hosts: Vec<&str> = self.alternatives.iter().filter_map(host).collect();
+    /// What hosts it is for, to be shown: names and addresses, or the common name where there are
+    /// none.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts: Vec<String> = self.alternatives.iter().filter_map(host).collect();
         if hosts.is_empty() {
-            hosts.extend(self.common_name.as_deref());
+            hosts.extend(self.common_name.clone());
         }
         hosts
     }
+
+    /// Whether it names hosts elsewhere than in its common name.
+    pub fn has_hosts(&self) -> bool {
+        self.alternatives.iter().any(|name| host(name).is_some())
+    }
 }
 
-fn host(name: &Alternative) -> Option<&str> {
+fn host(name: &Alternative) -> Option<String> {
     match name {
-        Alternative::Dns(name) => Some(name),
-        Alternative::Email(_) | Alternative::Uri(_) | Alternative::Ip(_) => None,
+        Alternative::Dns(name) => Some(name.clone()),
+        Alternative::Ip(ip) => Some(
+            match (<[u8; 4]>::try_from(&ip[..]), <[u8; 16]>::try_from(&ip[..])) {
+                (Ok(ip), _) => Ipv4Addr::from(ip).to_string(),
+                (_, Ok(ip)) => Ipv6Addr::from(ip).to_string(),
+                (Err(_), Err(_)) => return None,
+            },
+        ),
+        Alternative::Email(_) | Alternative::Uri(_) => None,
     }
 }
 
@@ -227,7 +241,7 @@ mod tests {
         });
         let certificate = Certificate::read(&der).unwrap();
         assert_eq!(certificate.common_name.as_deref(), Some("app"));
-        assert_eq!(certificate.hosts(), ["db.internal"]);
+        assert_eq!(certificate.hosts(), ["db.internal", "127.0.0.1"]);
         assert_eq!(
             certificate.alternatives.get(1..).unwrap(),
             [

@@ -87,6 +87,18 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// Year, month and day of a day since 1970-01-01.
+pub(super) fn day(since: i64) -> (i64, i64, i64) {
+    let since = since + 719_468;
+    let (era, of_era) = (since.div_euclid(146_097), since.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test")]
 mod tests {
@@ -104,6 +116,18 @@ mod tests {
         for wrong in ["", "Z", "240229235959", "2402302359-9Z", "241329235959Z"] {
             assert_eq!(utc(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_day_has_its_date() {
+        let mut former = (0, 0, 0);
+        for since in -200_000..200_000 {
+            let (year, month, of_month) = day(since);
+            assert_eq!(days(year, month, of_month), since);
+            assert!((year, month, of_month) > former || since == -200_000);
+            former = (year, month, of_month);
+        }
+        assert_eq!(day(19_782), (2024, 2, 29));
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl FileError {
             why,
         }
     }
+
+    /// Our own versions and ciphers do not fit together.
+    pub(super) fn impossible(error: rustls::Error) -> Self {
+        Self::new(Path::new("TLS"), Unusable::Impossible(error))
+    }
 }
 
 /// Why a file of keys or certificates cannot be used.
@@ -43,6 +48,8 @@ pub enum Unusable {
     OtherKey { certificate: PathBuf },
     #[error("the system's certificate authorities could not be read: {0}")]
     NoSystemRoots(String),
+    #[error("{0}")]
+    Impossible(rustls::Error),
 }
 
 /// What TLS says in an error of a socket.

@@ -4,23 +4,28 @@
 //! process's default.
 
 mod certificate;
+mod client;
 mod der;
 mod error;
 mod handshake;
 mod identity;
-mod roots;
+mod refusal;
 mod stream;
+mod trust;
+mod verify;
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
 pub use certificate::{Alternative, Certificate, end_point};
+pub use client::{Authorities, Client, ClientSettings, MinVersion, Mode};
 pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};
-pub use roots::{roots_of, system_roots};
+pub use refusal::{Day, Refusal};
 pub use stream::{Detached, Tls};
+pub use trust::Trust;
 
 /// What a client and a server of Postgres' protocol agree on where TLS comes first.
 pub const ALPN: &[u8] = b"postgresql";

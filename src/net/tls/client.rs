@@ -1,0 +1,189 @@
+//! Our side of TLS where we are the client: whom we believe, and who we are.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rustls::{
+    ClientConfig, SupportedProtocolVersion,
+    client::Resumption,
+    pki_types::{IpAddr as NameIp, ServerName},
+    sign::SingleCertAndKey,
+    version::TLS13,
+};
+use tokio::net::TcpStream;
+
+use super::{
+    ALPN, FileError, HandshakeError, Identity, IdentityFiles, Tls, handshake, provider,
+    trust::Trust, verify::Verifier,
+};
+
+/// What a server has to show, as libpq's `sslmode` (but `allow`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Mode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server has it; anybody is believed.
+    #[default]
+    Prefer,
+    /// TLS; anybody is believed.
+    Require,
+    /// A certificate of an authority that we believe.
+    VerifyCa,
+    /// One that is for the server's name, too.
+    VerifyFull,
+}
+
+impl Mode {
+    /// Whether it is proven that nobody but the holder of a believed certificate is there.
+    pub fn verifies(self) -> bool {
+        self >= Self::VerifyCa
+    }
+}
+
+/// Whom we believe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Authorities {
+    /// Those that the system trusts.
+    System,
+    /// Those of a PEM file.
+    File(PathBuf),
+}
+
+/// The oldest TLS that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MinVersion {
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// Servers whose TLS sessions are remembered.
+const RESUMABLE: usize = 64;
+
+static TLS13_ALONE: &[&SupportedProtocolVersion] = &[&TLS13];
+
+impl MinVersion {
+    /// As rustls takes it.
+    pub fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tls12 => rustls::DEFAULT_VERSIONS,
+            Self::Tls13 => TLS13_ALONE,
+        }
+    }
+}
+
+/// TLS as a client, as plain values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientSettings {
+    pub mode: Mode,
+    /// Asked where the mode verifies.
+    pub authorities: Authorities,
+    pub identity: Option<IdentityFiles>,
+    pub min_version: MinVersion,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            authorities: Authorities::System,
+            identity: None,
+            min_version: MinVersion::default(),
+        }
+    }
+}
+
+/// TLS as a client, with its files read. Shared by all who dial: they take up each other's
+/// TLS sessions.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    loaded: RwLock<Arc<ClientConfig>>,
+}
+
+impl Client {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used, and why.
+    pub fn load(settings: ClientSettings) -> Result<Self, FileError> {
+        let loaded = RwLock::new(Arc::new(config(&settings)?));
+        Ok(Self { settings, loaded })
+    }
+
+    /// Reads the files again: what is dialled from now on uses what they say.
+    ///
+    /// # Errors
+    /// As [`Client::load`]; what was read before goes on being used.
+    pub fn renew(&self) -> Result<(), FileError> {
+        let config = Arc::new(config(&self.settings)?);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+
+    /// Begins TLS on a socket to the server of this name.
+    ///
+    /// # Errors
+    /// See [`HandshakeError`]. In TLS 1.3 a server that does not like our certificate says so
+    /// later, at the first read: [`super::in_error`] finds it. Cancel safe: a dropped call
+    /// closes the socket.
+    pub async fn connect(&self, socket: TcpStream, name: &str) -> Result<Tls, HandshakeError> {
+        let name = match ServerName::try_from(name.to_owned()) {
+            Ok(name) => name,
+            // Nothing is compared with it, and an address is not sent.
+            Err(_) if self.settings.mode < Mode::VerifyFull => {
+                let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                ServerName::IpAddress(NameIp::from(nowhere))
+            }
+            Err(error) => {
+                let error = io::Error::new(io::ErrorKind::InvalidInput, error);
+                return Err(HandshakeError::Lost(error));
+            }
+        };
+        let config = {
+            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&loaded)
+        };
+        handshake::connect(socket, config, name).await
+    }
+}
+
+fn config(settings: &ClientSettings) -> Result<ClientConfig, FileError> {
+    let provider = provider();
+    let trust = match settings.mode.verifies() {
+        true => Trust::load(&settings.authorities)?,
+        false => Trust::default(),
+    };
+    let verifier = Verifier::new(
+        settings.mode,
+        trust,
+        provider.signature_verification_algorithms,
+    );
+    let identity = settings.identity.as_ref();
+    let identity = identity.map(|files| Identity::load(files, &provider));
+    let identity = identity.transpose()?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(settings.min_version.versions())
+        .map_err(FileError::impossible)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match identity {
+        Some(identity) => {
+            let identity = SingleCertAndKey::from(identity.certified());
+            builder.with_client_cert_resolver(Arc::new(identity))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    // As libpq does it: a server that does not know of it takes no notice.
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::in_memory_sessions(RESUMABLE);
+    Ok(config)
+}
