@@ -85,7 +85,10 @@ impl Place<'_> {
         let Self { own, backend, .. } = self;
         let seen = dial::look(self.database, backend, own, APPLICATION).await;
         let seen = seen.map_err(|error| Wrong {
-            said: format!("{}: {error}; {}", self.whom(&error), self.advice(&error)),
+            said: match self.advice(&error).as_str() {
+                "" => format!("{}: {error}", self.whom(&error)),
+                advice => format!("{}: {error}; {advice}", self.whom(&error)),
+            },
             whole: is_of_the_address(&error),
         })?;
         if seen.is_standby && backend.role == Role::Primary {
@@ -151,6 +154,8 @@ impl Place<'_> {
                 self.path(&["upstream_tls", "require_auth"])
             ),
             ConnectError::Rejected { .. } => self.rejected(error),
+            // It says itself what to do.
+            ConnectError::Tls(_) => String::new(),
         }
     }
 
@@ -178,6 +183,7 @@ impl Place<'_> {
 fn is_of_the_address(error: &ConnectError) -> bool {
     match error {
         ConnectError::Dial(_)
+        | ConnectError::Tls(_)
         | ConnectError::Lost(_)
         | ConnectError::TimedOut(_)
         | ConnectError::Negotiated { .. }

@@ -85,6 +85,8 @@ fn judge(seen: Result<Seen, ConnectError>) -> Option<String> {
     match seen {
         Ok(Seen { is_standby, .. }) => is_standby.then(|| "it is a standby".to_owned()),
         Err(error) if error.code() == Some(SqlState::TOO_MANY_CONNECTIONS) => None,
+        // TLS that fails does so for everybody.
+        Err(error @ ConnectError::Tls(_)) => Some(error.to_string()),
         Err(error) => error.is_passing().then(|| error.to_string()),
     }
 }

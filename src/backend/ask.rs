@@ -107,6 +107,7 @@ impl Connection {
     pub fn farewell(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         self.link.send(&mut cx, frontend::TERMINATE).ok();
+        self.link.farewell();
     }
 }
 

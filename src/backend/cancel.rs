@@ -9,21 +9,21 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{Target, dial::dial};
+use super::{ConnectError, Target, secure::reach_somehow};
 use crate::net::Link;
 use crate::protocol::startup;
 
 /// A cancel that has not ended by then is given up.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Sends a CancelRequest and waits until the backend has closed the socket: the signal has been
+/// Sends a CancelRequest, by TLS as a login would, and waits until the backend has closed the socket: the signal has been
 /// sent by then, so what the connection runs next is safe from it.
 ///
 /// # Errors
 /// The backend could not be reached, or did not answer within five seconds.
-pub async fn cancel(target: &Target, pid: i32, key: &[u8]) -> io::Result<()> {
+pub async fn cancel(target: &Target, pid: i32, key: &[u8]) -> Result<(), ConnectError> {
     let exchange = async {
-        let stream = dial(&target.address, &target.settings.keepalive).await?;
+        let stream = reach_somehow(target).await?;
         let mut link = Link::new(stream);
         let mut packet = Vec::new();
         startup::put_cancel(&mut packet, pid, key);
@@ -37,12 +37,13 @@ pub async fn cancel(target: &Target, pid: i32, key: &[u8]) -> io::Result<()> {
             ready!(link.poll_flush(cx))?;
             // A reset is as good an end as an orderly close.
             ready!(link.poll_read(cx, &mut nothing)).ok();
-            Poll::Ready(Ok(()))
+            Poll::Ready(Ok::<(), io::Error>(()))
         })
         .await
+        .map_err(ConnectError::Lost)
     };
     match timeout(LIMIT, exchange).await {
         Ok(result) => result,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Err(_) => Err(ConnectError::Dial(io::ErrorKind::TimedOut.into())),
     }
 }

@@ -7,6 +7,8 @@ use tokio::time::timeout;
 use super::{
     Badge, Connection, ConnectionId, Demand, Login, Memory, Seat, Settings,
     login::authenticate,
+    secure::seen,
+    tls_error::TlsError,
     version::{Dialect, knock},
     wire::{MAX_LOGIN_MESSAGE, Wire, kind},
 };
@@ -51,6 +53,8 @@ pub struct Opened {
 pub enum ConnectError {
     #[error("{0}")]
     Dial(#[source] io::Error),
+    #[error("{0}")]
+    Tls(Box<TlsError>),
     #[error("the connection was lost during the login: {0}")]
     Lost(#[source] io::Error),
     #[error("the login took longer than {0:?} (connect_timeout)")]
@@ -68,7 +72,7 @@ pub enum ConnectError {
     )]
     NoPassword,
     #[error(
-        "it asks for a cleartext password, which is sent over verified TLS alone (upstream_tls.require_auth)"
+        "it asks for a cleartext password, which is sent over verified TLS alone (upstream_tls.mode = \"verify-full\" or \"verify-ca\", and \"password\" in upstream_tls.require_auth)"
     )]
     Cleartext,
     #[error("it {0}, which upstream_tls.require_auth does not allow")]
@@ -96,6 +100,7 @@ impl ConnectError {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Dial(_) => "unreachable",
+            Self::Tls(_) => "tls",
             Self::Lost(_) => "lost",
             Self::TimedOut(_) => "timeout",
             Self::Rejected { .. } => "rejected",
@@ -110,11 +115,20 @@ impl ConnectError {
         }
     }
 
+    /// How the connection was lost, if it was.
+    pub(super) fn lost(&self) -> Option<&io::Error> {
+        if let Self::Lost(error) = self {
+            return Some(error);
+        }
+        None
+    }
+
     /// The code of the backend's own error.
     pub fn code(&self) -> Option<SqlState> {
         match self {
             Self::Rejected { code, .. } => *code,
             Self::Dial(_)
+            | Self::Tls(_)
             | Self::Lost(_)
             | Self::TimedOut(_)
             | Self::NoPassword
@@ -133,6 +147,7 @@ impl ConnectError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Dial(_) | Self::Lost(_) | Self::TimedOut(_) | Self::Protocol => true,
+            Self::Tls(error) => error.is_passing(),
             Self::Rejected { code, .. } => match code {
                 Some(code) => matches!(code.class(), b"57" | b"53" | b"08"),
                 None => true,
@@ -163,9 +178,12 @@ pub async fn connect(
     let limit = target.settings.connect_timeout;
     let whole = async {
         let (mut wire, first) = knock(target, login, opening).await?;
-        authenticate(&mut wire, login, target.settings.require_auth, first).await?;
-        wire.admitted = true;
-        settle(wire, id, seat).await
+        let in_and_settled = async {
+            authenticate(&mut wire, login, &target.settings, first).await?;
+            wire.admitted = true;
+            settle(wire, id, seat).await
+        };
+        in_and_settled.await.map_err(|error| seen(target, error))
     };
     if limit.is_zero() {
         return whole.await;

@@ -4,8 +4,12 @@ use std::{cell::RefCell, rc::Rc};
 
 use tokio::sync::Mutex;
 
-use super::{ConnectError, Demand, RequireAuth, wire::Wire, wire::kind};
-use crate::auth::{Credential, Secret, md5, scram};
+use super::{ConnectError, Demand, Settings, wire::Wire, wire::kind};
+use crate::auth::{
+    Credential, Secret, md5,
+    scram::{self, Binding},
+};
+use crate::net::tls::{self, Tls};
 use crate::protocol::{
     backend::{self, Challenge, Kind},
     frame,
@@ -60,6 +64,13 @@ impl Login {
         }
     }
 
+    fn password(&self) -> Option<Secret> {
+        match &*self.credential.borrow() {
+            Credential::Password(password) => Some(password.now()),
+            Credential::Keys(_) | Credential::Md5(_) | Credential::Nothing => None,
+        }
+    }
+
     fn scram(&self) -> Option<scram::Credential> {
         match &*self.credential.borrow() {
             Credential::Password(password) => Some(scram::Credential::Password(password.now())),
@@ -101,10 +112,10 @@ impl Login {
 pub(super) async fn authenticate(
     wire: &mut Wire,
     login: &Rc<Login>,
-    allowed: RequireAuth,
+    settings: &Settings,
     first: Vec<u8>,
 ) -> Result<(), ConnectError> {
-    let check = |demand| match allowed.allows(demand) {
+    let check = |demand| match settings.require_auth.allows(demand) {
         true => Ok(()),
         false => Err(ConnectError::NotAllowed(demand)),
     };
@@ -121,7 +132,18 @@ pub(super) async fn authenticate(
             check(Demand::ScramSha256)?;
             scram_exchange(wire, login, mechanisms).await?;
         }
-        Challenge::Cleartext => return Err(ConnectError::Cleartext),
+        Challenge::Cleartext => {
+            // Not even by its user's leave to somebody of whom nobody knows who he is.
+            let encryption = settings.tls.as_ref();
+            let verifies = encryption.is_some_and(|tls| tls.mode().verifies());
+            let hidden = verifies && wire.link.tls().is_some();
+            if !hidden || !settings.require_auth.allows(Demand::Password) {
+                return Err(ConnectError::Cleartext);
+            }
+            let password = login.password().ok_or(ConnectError::NoPassword)?;
+            wire.password(|out| frame::put_cstr(out, password.expose().as_bytes()))
+                .await?;
+        }
         Challenge::Other(code) => return Err(ConnectError::Unsupported(code)),
         Challenge::SaslContinue { .. } | Challenge::SaslFinal { .. } => {
             return Err(ConnectError::Protocol);
@@ -143,16 +165,18 @@ async fn scram_exchange(
             .split(|&byte| byte == 0)
             .any(|one| one == name.as_bytes())
     };
-    if !offered(scram::MECHANISM) {
+    let binding = binding(wire, offered(scram::MECHANISM_PLUS));
+    let mechanism = binding.mechanism();
+    if !offered(mechanism) {
         return Err(ConnectError::NoMechanism);
     }
     let credential = login.scram().ok_or(ConnectError::NoPassword)?;
     let mut random = [0; 18];
     getrandom::fill(&mut random).map_err(|error| ConnectError::Dial(error.into()))?;
     let nonce = scram::Nonce::from_random(random);
-    let (state, first) = scram::Client::new(credential, nonce).first();
+    let (state, first) = scram::Client::new(credential, nonce).bound(binding).first();
     wire.password(|out| {
-        frame::put_cstr(out, scram::MECHANISM.as_bytes());
+        frame::put_cstr(out, mechanism.as_bytes());
         let length = i32::try_from(first.len()).unwrap_or(i32::MAX);
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(&first);
@@ -179,6 +203,19 @@ async fn scram_exchange(
     };
     state.server_final(data).map_err(ConnectError::Scram)?;
     Ok(())
+}
+
+/// Ties the login to the certificate that the server has shown, where there is one that can be
+/// hashed. Where it could be done and is not offered, that is said: a server that did offer it
+/// learns that somebody removed the offer.
+fn binding(wire: &Wire, offered: bool) -> Binding {
+    let certificates = wire.link.tls().map(Tls::certificates);
+    let own = certificates.and_then(|certificates| certificates.first());
+    match own.and_then(|own| tls::end_point(own)) {
+        Some(hash) if offered => Binding::ServerEndPoint(hash),
+        Some(_) => Binding::Unoffered,
+        None => Binding::Unsupported,
+    }
 }
 
 fn challenge(frame: &[u8]) -> Result<Challenge<'_>, ConnectError> {

@@ -8,7 +8,9 @@ mod connection;
 mod dial;
 mod login;
 mod memory;
+mod secure;
 mod settings;
+mod tls_error;
 mod version;
 mod wire;
 
@@ -18,5 +20,7 @@ pub use connect::{ConnectError, MAX_STATUSES, Opened, Opening, Target, connect};
 pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};
 pub use login::Login;
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
+pub use secure::{Encryption, Negotiation, Words};
 pub use settings::{Demand, Keepalive, RequireAuth, Settings};
+pub use tls_error::{TlsError, Why};
 pub use version::Dialect;

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use super::Encryption;
+
 /// How a backend is dialled and logged in to.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -10,16 +12,20 @@ pub struct Settings {
     /// TCP keep-alive as libpq's `keepalives*` and `tcp_user_timeout` say it.
     pub keepalive: Keepalive,
     pub require_auth: RequireAuth,
+    /// `None`: no TLS.
+    pub tls: Option<Encryption>,
 }
 
 /// How a backend may have us log in: what it asks for beside that is not answered, since it may
-/// be somebody else who hopes for it. A cleartext password is never sent.
+/// be somebody else who hopes for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequireAuth {
     pub scram_sha_256: bool,
     pub md5: bool,
     /// It may let us in without asking.
     pub none: bool,
+    /// A password in clear, if TLS is there and verified.
+    pub password: bool,
 }
 
 impl RequireAuth {
@@ -28,6 +34,7 @@ impl RequireAuth {
             Demand::ScramSha256 => self.scram_sha_256,
             Demand::Md5 => self.md5,
             Demand::Nothing => self.none,
+            Demand::Password => self.password,
         }
     }
 }
@@ -38,6 +45,7 @@ impl Default for RequireAuth {
             scram_sha_256: true,
             md5: true,
             none: true,
+            password: false,
         }
     }
 }
@@ -48,6 +56,7 @@ pub enum Demand {
     ScramSha256,
     Md5,
     Nothing,
+    Password,
 }
 
 impl fmt::Display for Demand {
@@ -55,6 +64,7 @@ impl fmt::Display for Demand {
         f.write_str(match self {
             Self::ScramSha256 => "asks for a login by scram-sha-256",
             Self::Md5 => "asks for a login by md5",
+            Self::Password => "asks for the password in clear (password)",
             Self::Nothing => "lets us in without asking for a password (none)",
         })
     }
@@ -88,6 +98,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(3),
             keepalive: Keepalive::default(),
             require_auth: RequireAuth::default(),
+            tls: None,
         }
     }
 }

@@ -6,9 +6,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ConnectError, Login, Opening, Target, dial::dial, wire::Wire, wire::kind};
+use super::{
+    ConnectError, Login, Opening, Target,
+    secure::{Try, prefers, reach, seen},
+    wire::{Wire, kind},
+};
 use crate::net::Link;
 use crate::protocol::{
+    SqlState,
     backend::{self, Kind},
     startup,
 };
@@ -54,22 +59,45 @@ pub(super) async fn knock(
     }
 }
 
+/// As the mode of TLS says: `prefer` goes without it where the server refuses it, or what comes
+/// by it.
 async fn ask(
     target: &Target,
     login: &Login,
     opening: Opening<'_>,
     minor: u32,
 ) -> Result<Answer, ConnectError> {
-    let stream = dial(&target.address, &target.settings.keepalive)
-        .await
-        .map_err(ConnectError::Dial)?;
+    let answer = ask_by(target, login, opening, minor, Try::Tls).await;
+    match &answer {
+        Err(ConnectError::Tls(_)) if prefers(target) => {}
+        // As a line `hostnossl` in pg_hba.conf has it.
+        Err(ConnectError::Rejected { code, .. })
+            if prefers(target) && *code == Some(SqlState::INVALID_AUTHORIZATION) => {}
+        Ok(_) | Err(_) => return answer,
+    }
+    let plain = ask_by(target, login, opening, minor, Try::Plain).await;
+    // What the first had to say is worth more than that the second failed as well.
+    match plain {
+        Err(_) => answer,
+        Ok(_) => plain,
+    }
+}
+
+async fn ask_by(
+    target: &Target,
+    login: &Login,
+    opening: Opening<'_>,
+    minor: u32,
+    what: Try,
+) -> Result<Answer, ConnectError> {
+    let stream = reach(target, what).await?;
     let mut wire = Wire::new(Link::new(stream));
     let sent = wire.start(login, opening, minor).await;
     let first = match sent {
         Ok(()) => wire.next().await,
         Err(error) => Err(error),
     };
-    match first {
+    match first.map_err(|error| seen(target, error)) {
         Ok(frame) if kind(&frame) != Kind::NegotiateProtocolVersion => {
             Ok(Answer::Goes(wire, frame))
         }
@@ -103,6 +131,7 @@ fn is_about_version(error: &ConnectError) -> bool {
             code.is_none_or(|code| matches!(code.class(), b"0A" | b"08" | b"XX"))
         }
         ConnectError::Dial(_)
+        | ConnectError::Tls(_)
         | ConnectError::TimedOut(_)
         | ConnectError::NoPassword
         | ConnectError::Cleartext

@@ -65,13 +65,14 @@ impl Reader<'_> {
             ("scram-sha-256", Some(Demand::ScramSha256)),
             ("md5", Some(Demand::Md5)),
             ("none", Some(Demand::Nothing)),
-            ("password", None),
+            ("password", Some(Demand::Password)),
         ];
         let allowed = section.choices(key, &demands);
         RequireAuth {
             scram_sha_256: allowed.contains(&Demand::ScramSha256),
             md5: allowed.contains(&Demand::Md5),
             none: allowed.contains(&Demand::Nothing),
+            password: allowed.contains(&Demand::Password),
         }
     }
 

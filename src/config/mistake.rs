@@ -175,6 +175,22 @@ pub enum Wrong {
     Md5NotAllowed,
     #[error("names no way to log in; leave it out, or name at least one")]
     NoChoice,
+    #[error(
+        "does nothing with this mode, which believes anybody; set mode to verify-full or verify-ca"
+    )]
+    VerifiesNothing,
+    #[error(
+        "verify-ca needs ca_file: any public authority's certificate would do; set it, or verify-full"
+    )]
+    AnybodysCertificate,
+    #[error("needs {other} beside it")]
+    Alone { other: &'static str },
+    #[error("direct needs mode require, verify-ca or verify-full")]
+    DirectNeedsTls,
+    #[error("a password in clear needs mode verify-ca or verify-full")]
+    PasswordNeedsVerifiedTls,
+    #[error("{0}")]
+    TlsFile(#[source] crate::net::tls::FileError),
     #[error("{0}")]
     Unfit(#[source] crate::auth::scram::Error),
     #[error("needs auth.query_user, the entry of users that asks it")]
@@ -297,10 +313,6 @@ pub enum Refusal {
 pub enum Warning {
     #[error("{at}: parameters without a meaning here are ignored: {}", names.join(", "))]
     IgnoredParameters { at: Origin, names: Vec<String> },
-    #[error(
-        "{at}: the connections to {address} are not encrypted: TLS to a backend is not supported yet"
-    )]
-    Plaintext { at: Origin, address: String },
     #[error(
         "the password file {path} is ignored: group or world can read it; chmod it to 0600 or less"
     )]

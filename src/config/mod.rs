@@ -7,6 +7,7 @@
 //! is a [`Mistake`] with its place; reading goes on, so that all are told at once.
 
 mod cli;
+mod encryption;
 mod load;
 mod login;
 mod mistake;
@@ -20,6 +21,7 @@ mod shown;
 mod tree;
 mod units;
 mod url;
+mod url_tls;
 mod workers;
 
 use core::fmt;

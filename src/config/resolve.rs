@@ -190,10 +190,12 @@ impl Reader<'_> {
                 default.connect_timeout = limit;
             }
         }
+        let require_auth = self.require_auth(section);
         backend::Settings {
             connect_timeout: section.duration("connect_timeout", default.connect_timeout),
             keepalive: default.keepalive,
-            require_auth: self.require_auth(section),
+            require_auth,
+            tls: self.encryption(section, require_auth),
         }
     }
 

@@ -125,12 +125,13 @@ const USER: &[Key] = &[
 ];
 
 const UPSTREAM_TLS: &[Key] = &[
-    later("mode"),
-    later("ca_file"),
-    later("cert_file"),
-    later("key_file"),
-    later("server_name"),
-    later("negotiation"),
+    works("mode"),
+    works("ca_file"),
+    works("cert_file"),
+    works("key_file"),
+    works("server_name"),
+    works("negotiation"),
+    works("min_version"),
     works("require_auth"),
 ];
 

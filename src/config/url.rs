@@ -11,6 +11,7 @@ use super::{
     passfile::{self, Wanted},
     tree::Variable,
     units::PORT,
+    url_tls::{self, UrlTls},
 };
 use crate::auth::Secret;
 use crate::backend::Keepalive;
@@ -26,6 +27,7 @@ pub struct Upstream {
     /// Zero: no limit; `None`: not said.
     pub connect_timeout: Option<Duration>,
     pub keepalive: Keepalive,
+    pub tls: UrlTls,
     /// `application_name` and `options`.
     pub startup: Vec<(String, String)>,
 }
@@ -67,10 +69,22 @@ pub enum UrlWrong {
     Number { name: &'static str },
     #[error("sslmode has to be disable | allow | prefer | require | verify-ca | verify-full")]
     SslMode,
-    #[error("sslmode={mode} is not supported yet: the ambassador cannot encrypt upstream so far")]
-    SslModeNotYet { mode: &'static str },
-    #[error("{name} is not supported yet; with sslmode=disable it is not needed")]
-    TlsFileNotYet { name: &'static str },
+    #[error(
+        "sslrootcert=system needs sslmode=verify-full: any public authority's certificate would do"
+    )]
+    WeakSystem,
+    #[error(
+        "sslmode=verify-ca needs sslrootcert=FILE: any public authority's certificate would do"
+    )]
+    NoRootCert,
+    #[error("sslcert and sslkey belong together")]
+    HalfIdentity,
+    #[error("sslnegotiation has to be postgres | direct")]
+    SslNegotiation,
+    #[error("sslnegotiation=direct needs sslmode=require | verify-ca | verify-full")]
+    DirectNeedsTls,
+    #[error("ssl_min_protocol_version has to be TLSv1.2 | TLSv1.3")]
+    MinVersion,
 }
 
 const ESCAPES: &str = "write / as %2F, @ as %40, : as %3A and % as %25";
@@ -107,7 +121,7 @@ pub fn parse(
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis),
     };
-    parts.check_tls(&mut wrong);
+    let tls = parts.tls.read(&mut wrong);
     let address = match parts.address() {
         Ok(address) => address,
         Err(slip) => {
@@ -121,7 +135,7 @@ pub fn parse(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    parts.warn(at, &address, warnings);
+    parts.warn(at, warnings);
     let password = parts.find_password(&address, variable, warnings);
     let pair = |name: &str, value: Option<String>| Some((name.to_owned(), value?));
     Ok(Upstream {
@@ -131,6 +145,7 @@ pub fn parse(
         dbname: parts.dbname,
         connect_timeout,
         keepalive,
+        tls,
         startup: [
             pair("application_name", parts.application_name),
             pair("options", parts.options),
@@ -158,10 +173,7 @@ struct Parts {
     host: Option<String>,
     port: Option<String>,
     dbname: Option<String>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    sslcert: Option<String>,
-    sslkey: Option<String>,
+    tls: url_tls::Written,
     connect_timeout: Option<String>,
     application_name: Option<String>,
     options: Option<String>,
@@ -249,10 +261,6 @@ impl Parts {
             "host" => &mut self.host,
             "port" => &mut self.port,
             "dbname" => &mut self.dbname,
-            "sslmode" => &mut self.sslmode,
-            "sslrootcert" => &mut self.sslrootcert,
-            "sslcert" => &mut self.sslcert,
-            "sslkey" => &mut self.sslkey,
             "connect_timeout" => &mut self.connect_timeout,
             "application_name" => &mut self.application_name,
             "options" => &mut self.options,
@@ -264,39 +272,22 @@ impl Parts {
             "tcp_user_timeout" => &mut self.tcp_user_timeout,
             // JDBC's and asyncpg's word for sslmode: ignored, it would drop encryption unsaid.
             "ssl" => {
-                self.sslmode = Some(match value.as_str() {
+                self.tls.sslmode = Some(match value.as_str() {
                     "true" | "1" => "require".to_owned(),
                     "false" | "0" => "disable".to_owned(),
                     _ => value,
                 });
                 return;
             }
-            _ => {
-                self.ignored.push(name);
-                return;
-            }
+            other => match self.tls.place(other) {
+                Some(place) => place,
+                None => {
+                    self.ignored.push(name);
+                    return;
+                }
+            },
         };
         *place = some(value);
-    }
-
-    fn check_tls(&self, wrong: &mut Vec<UrlWrong>) {
-        let not_yet = |mode| UrlWrong::SslModeNotYet { mode };
-        match self.sslmode.as_deref() {
-            Some("disable") => return,
-            None | Some("allow" | "prefer") => {}
-            Some("require") => wrong.push(not_yet("require")),
-            Some("verify-ca") => wrong.push(not_yet("verify-ca")),
-            Some("verify-full") => wrong.push(not_yet("verify-full")),
-            Some(_) => wrong.push(UrlWrong::SslMode),
-        }
-        let files = [
-            ("sslrootcert", &self.sslrootcert),
-            ("sslcert", &self.sslcert),
-            ("sslkey", &self.sslkey),
-        ];
-        for (name, _) in files.iter().filter(|(_, file)| file.is_some()) {
-            wrong.push(UrlWrong::TlsFileNotYet { name });
-        }
     }
 
     fn address(&self) -> Result<Address, UrlWrong> {
@@ -318,24 +309,13 @@ impl Parts {
         Ok(Address::Tcp { host, port })
     }
 
-    fn warn(&mut self, at: &Origin, address: &Address, warnings: &mut Vec<Warning>) {
+    fn warn(&mut self, at: &Origin, warnings: &mut Vec<Warning>) {
         if !self.ignored.is_empty() {
             self.ignored.sort();
             self.ignored.dedup();
             let names = std::mem::take(&mut self.ignored);
             let at = at.clone();
             warnings.push(Warning::IgnoredParameters { at, names });
-        }
-        let asked = self
-            .sslmode
-            .as_deref()
-            .is_some_and(|mode| mode != "disable");
-        let open = self.sslmode.is_none() && !is_local(address);
-        if asked || open {
-            warnings.push(Warning::Plaintext {
-                at: at.clone(),
-                address: address.to_string(),
-            });
         }
     }
 
@@ -373,16 +353,6 @@ fn passfile_host(address: &Address) -> &str {
             "/tmp" | "/var/run/postgresql" => "localhost",
             folder => folder,
         },
-    }
-}
-
-fn is_local(address: &Address) -> bool {
-    match address {
-        Address::Unix { .. } => true,
-        Address::Tcp { host, .. } => {
-            let ip = host.parse::<std::net::IpAddr>();
-            host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-        }
     }
 }
 

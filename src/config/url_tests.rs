@@ -6,6 +6,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
+use crate::backend::Negotiation;
+use crate::net::tls::{Authorities, MinVersion, Mode};
 
 const AT: Origin = Origin::Flag("--upstream");
 
@@ -142,41 +144,68 @@ fn unknown_parameters_are_named_in_one_warning() {
 }
 
 #[test]
-fn encryption_that_was_asked_for_is_never_dropped() {
-    let not_yet = |mode| UrlWrong::SslModeNotYet { mode };
-    assert_eq!(bad("postgres://db?sslmode=require"), [not_yet("require")]);
-    assert_eq!(bad("postgres://db?ssl=true"), [not_yet("require")]);
-    assert_eq!(bad("postgres://db?ssl=require"), [not_yet("require")]);
+fn a_url_says_of_tls_what_it_says_to_libpq() {
+    let mode = |text: &str| good(text).tls.mode;
+    let file = |path: &str| Some(Authorities::File(path.into()));
+    assert_eq!(mode("postgres://db"), None);
+    assert_eq!(mode("postgres://db?sslmode=disable"), Some(Mode::Disable));
+    assert_eq!(mode("postgres://db?sslmode=allow"), Some(Mode::Prefer));
+    assert_eq!(mode("postgres://db?sslmode=prefer"), Some(Mode::Prefer));
+    assert_eq!(mode("postgres://db?sslmode=require"), Some(Mode::Require));
+    assert_eq!(mode("postgres://db?ssl=true"), Some(Mode::Require));
     assert_eq!(
-        bad("postgres://db?sslmode=verify-ca"),
-        [not_yet("verify-ca")]
+        mode("postgres://db?ssl=verify-full"),
+        Some(Mode::VerifyFull)
     );
+    let url = good("postgres://db?sslmode=verify-ca&sslrootcert=/ca.pem");
+    assert_eq!(url.tls.mode, Some(Mode::VerifyCa));
+    assert_eq!(url.tls.authorities, file("/ca.pem"));
+    let full = mode("postgres://db?sslmode=verify-full");
+    assert_eq!(full, Some(Mode::VerifyFull));
+    let url = good("postgres://db?sslrootcert=system");
+    assert_eq!(url.tls.mode, Some(Mode::VerifyFull));
+    assert_eq!(url.tls.authorities, Some(Authorities::System));
+    let url = good(
+        "postgres://db?sslmode=require&sslcert=c&sslkey=k&sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3",
+    );
+    let identity = url.tls.identity.unwrap();
     assert_eq!(
-        bad("postgres://db?sslmode=verify-full&sslrootcert=ca.pem"),
-        [
-            not_yet("verify-full"),
-            UrlWrong::TlsFileNotYet {
-                name: "sslrootcert"
-            }
-        ]
+        (identity.certificate, identity.key),
+        ("c".into(), "k".into())
     );
-    assert_eq!(bad("postgres://db?sslmode=on"), [UrlWrong::SslMode]);
-    assert_eq!(
-        bad("postgres://db?sslcert=a"),
-        [UrlWrong::TlsFileNotYet { name: "sslcert" }]
-    );
+    assert_eq!(url.tls.negotiation, Negotiation::Direct);
+    assert_eq!(url.tls.min_version, MinVersion::Tls13);
 }
 
 #[test]
-fn plain_connections_over_a_network_are_told() {
-    let told = |text| !read(text).1.is_empty();
-    assert!(told("postgres://db"));
-    assert!(told("postgres://db?sslmode=prefer"));
-    assert!(told("postgres://db?sslmode=allow"));
-    assert!(!told("postgres://db?sslmode=disable"));
-    assert!(!told("postgres://localhost"));
-    assert!(!told("postgres://[::1]"));
-    assert!(!told("postgres:///?host=/run"));
+fn who_names_authorities_has_them_asked() {
+    let url = good("postgres://db?sslmode=require&sslrootcert=ca.pem");
+    assert_eq!(url.tls.mode, Some(Mode::VerifyCa));
+}
+
+#[test]
+fn tls_that_would_prove_nothing_is_refused() {
+    for weak in ["disable", "allow", "prefer", "require", "verify-ca"] {
+        let text = format!("postgres://db?sslmode={weak}&sslrootcert=system");
+        assert_eq!(bad(&text), [UrlWrong::WeakSystem], "{weak}");
+    }
+    let only = |text: &str, wrong: UrlWrong| assert_eq!(bad(text), [wrong], "{text}");
+    only("postgres://db?sslmode=on", UrlWrong::SslMode);
+    only("postgres://db?sslmode=verify-ca", UrlWrong::NoRootCert);
+    only("postgres://db?sslcert=a", UrlWrong::HalfIdentity);
+    only("postgres://db?sslkey=a", UrlWrong::HalfIdentity);
+    only(
+        "postgres://db?sslnegotiation=early",
+        UrlWrong::SslNegotiation,
+    );
+    only(
+        "postgres://db?sslnegotiation=direct",
+        UrlWrong::DirectNeedsTls,
+    );
+    only(
+        "postgres://db?ssl_min_protocol_version=3",
+        UrlWrong::MinVersion,
+    );
 }
 
 #[test]
@@ -188,14 +217,14 @@ fn several_hosts_are_not_supported_yet() {
 
 #[test]
 fn all_slips_of_a_url_are_told_at_once() {
-    let slips = bad("postgres://db:x/app?connect_timeout=soon&sslmode=require");
+    let slips = bad("postgres://db:x/app?connect_timeout=soon&sslmode=on");
     assert_eq!(
         slips,
         [
             UrlWrong::Number {
                 name: "connect_timeout"
             },
-            UrlWrong::SslModeNotYet { mode: "require" },
+            UrlWrong::SslMode,
             UrlWrong::Port,
         ]
     );

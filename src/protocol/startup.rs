@@ -288,6 +288,12 @@ pub fn put<'a>(
     });
 }
 
+/// A request for TLS.
+pub fn ssl_request() -> [u8; 8] {
+    let [a, b, c, d] = SSL.to_be_bytes();
+    [0, 0, 0, 8, a, b, c, d]
+}
+
 /// Appends a CancelRequest.
 pub fn put_cancel(out: &mut Vec<u8>, pid: i32, key: &[u8]) {
     put_untagged(out, CANCEL, |out| {

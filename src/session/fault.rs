@@ -285,6 +285,9 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
         | Refusal::BackendFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
         Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
         // The client hears the backend's own words where there are any.
+        Refusal::Rejected(error) if matches!(**error, ConnectError::Tls(_)) => {
+            SqlState::CANNOT_CONNECT_NOW
+        }
         Refusal::Rejected(error) => error.code().unwrap_or(SqlState::INVALID_AUTHORIZATION),
     }
 }
@@ -314,6 +317,7 @@ fn login_hint(error: &ConnectError) -> Option<&'static str> {
         ConnectError::Cleartext => {
             Some("Have the backend's pg_hba.conf ask for scram-sha-256 instead of password.")
         }
+        ConnectError::Tls(_) => Some("Try pg-ambassador check --connect."),
         ConnectError::Dial(_)
         | ConnectError::Lost(_)
         | ConnectError::TimedOut(_)

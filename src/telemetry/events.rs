@@ -26,6 +26,20 @@ pub fn older_protocol(backend: &dyn Display, why: &dyn Display) {
     info!(%backend, "from now on protocol 3.0 is spoken with it: {}", Line(why));
 }
 
+/// The default mode of TLS has found what it makes do with.
+pub fn unverified(backend: &dyn Display, is_encrypted: bool) {
+    match is_encrypted {
+        true => warn!(
+            %backend,
+            "connections to it are encrypted, and nobody verifies who answers (upstream_tls.mode = \"prefer\"); verify-full does"
+        ),
+        false => warn!(
+            %backend,
+            "connections to it are not encrypted: it offers no TLS (upstream_tls.mode = \"prefer\"); require insists on it, disable says that this is meant"
+        ),
+    }
+}
+
 /// A connection was made, after so many failures in a row.
 pub fn connected(backend: &str, database: &[u8], user: &[u8], pid: i32, failures: u32) {
     let (database, user) = (Name(database), Name(user));

@@ -83,6 +83,7 @@ impl Backend {
                         wire.minor = startup.minor;
                         startups.lock().unwrap().push(startup);
                     }
+                    // Declined already.
                     startup::First::Ssl | startup::First::GssEncryption => continue,
                 }
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
@@ -280,7 +281,20 @@ impl Wire {
         peeked.is_err()
     }
 
+    /// The next untagged packet; a request for encryption before it is declined.
     fn packet(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let packet = self.any_packet()?;
+            match startup::read(&packet).unwrap() {
+                startup::First::Ssl | startup::First::GssEncryption => {
+                    self.stream.write_all(startup::NO_ENCRYPTION)?;
+                }
+                startup::First::Startup(_) | startup::First::Cancel { .. } => return Ok(packet),
+            }
+        }
+    }
+
+    fn any_packet(&mut self) -> io::Result<Vec<u8>> {
         let mut packet = vec![0; 4];
         self.stream.read_exact(&mut packet)?;
         let len = startup::len(&packet).unwrap().unwrap();

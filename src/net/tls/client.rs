@@ -109,8 +109,8 @@ impl Client {
     /// Reads the files.
     ///
     /// # Errors
-    /// Names the file that cannot be used, and why.
-    pub fn load(settings: ClientSettings) -> Result<Self, FileError> {
+    /// Names each file that cannot be used, and why.
+    pub fn load(settings: ClientSettings) -> Result<Self, Vec<FileError>> {
         let loaded = RwLock::new(Arc::new(config(&settings)?));
         Ok(Self { settings, loaded })
     }
@@ -119,7 +119,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::load`]; what was read before goes on being used.
-    pub fn renew(&self) -> Result<(), FileError> {
+    pub fn renew(&self) -> Result<(), Vec<FileError>> {
         let config = Arc::new(config(&self.settings)?);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
@@ -156,23 +156,31 @@ impl Client {
     }
 }
 
-fn config(settings: &ClientSettings) -> Result<ClientConfig, FileError> {
+fn config(settings: &ClientSettings) -> Result<ClientConfig, Vec<FileError>> {
     let provider = provider();
     let trust = match settings.mode.verifies() {
-        true => Trust::load(&settings.authorities)?,
-        false => Trust::default(),
+        true => Trust::load(&settings.authorities),
+        false => Ok(Trust::default()),
+    };
+    let identity = settings.identity.as_ref();
+    let identity = identity.map(|files| Identity::load(files, &provider));
+    let (trust, identity) = match (trust, identity.transpose()) {
+        (Ok(trust), Ok(identity)) => (trust, identity),
+        (trust, identity) => {
+            return Err([trust.err(), identity.err()]
+                .into_iter()
+                .flatten()
+                .collect());
+        }
     };
     let verifier = Verifier::new(
         settings.mode,
         trust,
         provider.signature_verification_algorithms,
     );
-    let identity = settings.identity.as_ref();
-    let identity = identity.map(|files| Identity::load(files, &provider));
-    let identity = identity.transpose()?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(settings.min_version.versions())
-        .map_err(FileError::impossible)?
+        .map_err(|error| vec![FileError::impossible(error)])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {

@@ -11,6 +11,14 @@ mod handshake;
 mod identity;
 mod refusal;
 mod stream;
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "in a test a failed step is a failed test"
+)]
+mod tests;
 mod trust;
 mod verify;
 

@@ -55,7 +55,11 @@ impl Tls {
             if !self.session.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
-            if ready!(self.poll_feed(cx))? == 0 {
+            let fed = ready!(self.poll_feed(cx))?;
+            if let Some(error) = &self.refused {
+                return Poll::Ready(Err(invalid(error.clone())));
+            }
+            if fed == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }
@@ -94,15 +98,15 @@ impl Tls {
                 self.unread = taken == buffer.len();
                 Ok(Some(taken))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) => {
                 self.unread = false;
-                match &self.refused {
-                    Some(error) => Err(invalid(error.clone())),
-                    None => Ok(self.ended.then_some(0)),
+                match (&self.refused, error.kind()) {
+                    (Some(refused), _) => Err(invalid(refused.clone())),
+                    (None, io::ErrorKind::WouldBlock) => Ok(self.ended.then_some(0)),
+                    (None, io::ErrorKind::UnexpectedEof) => Ok(Some(0)),
+                    (None, _) => Err(error),
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some(0)),
-            Err(error) => Err(error),
         }
     }
 
@@ -125,16 +129,15 @@ impl Tls {
                 self.ahead.extend_from_slice(encrypted);
                 break;
             }
-            // What came before a record that is refused is the reader's all the same.
-            match self.digest(&mut encrypted) {
-                Err(_) if taken > 0 => break,
-                digested => digested?,
-            };
+            self.digest(&mut encrypted)?;
             let room = front.get_mut(taken..).unwrap_or_default();
-            match self.take(room)? {
-                Some(0) => break,
-                Some(more) => taken += more,
-                None => {}
+            match self.take(room) {
+                Ok(None) => {}
+                Ok(Some(0)) => break,
+                Ok(Some(more)) => taken += more,
+                // What came before is the reader's all the same.
+                Err(_) if taken > 0 => break,
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
         Poll::Ready(Ok(taken))
@@ -159,19 +162,18 @@ impl Tls {
     }
 
     /// Takes from `encrypted` what the session has room for. Nothing given: the socket's end.
+    ///
+    /// What is refused is not an error yet: what came before it can still be read.
     fn digest(&mut self, encrypted: &mut &[u8]) -> io::Result<usize> {
         self.ended |= encrypted.is_empty();
         let fed = self.session.read_tls(encrypted)?;
-        match self.session.process_new_packets() {
-            Ok(_) => Ok(fed),
-            Err(error) => {
-                // The alert that says why.
-                let mut cx = Context::from_waker(std::task::Waker::noop());
-                let _ = self.write_out(&mut cx);
-                self.refused = Some(error.clone());
-                Err(invalid(error))
-            }
+        if let Err(error) = self.session.process_new_packets() {
+            self.refused = Some(error);
+            // The alert that says why.
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let _ = self.write_out(&mut cx);
         }
+        Ok(fed)
     }
 
     /// Takes bytes to be encrypted; they have left when [`Tls::poll_flush`] says so.
@@ -211,9 +213,10 @@ impl Tls {
 
     /// A peer that refuses us says why before it closes, and closes before we have written all.
     fn told(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        match self.poll_feed(cx) {
-            Poll::Ready(Err(alert)) if super::in_error(&alert).is_some() => alert,
-            Poll::Ready(_) | Poll::Pending => error,
+        let _ = self.poll_feed(cx);
+        match &self.refused {
+            Some(alert) => invalid(alert.clone()),
+            None => error,
         }
     }
 
