@@ -36,8 +36,8 @@ pub struct Encryption {
     pub server_name: Option<String>,
     pub negotiation: Negotiation,
     pub words: Words,
-    /// What `prefer` does not do has been told.
-    told: Arc<AtomicBool>,
+    /// What `prefer` made do with has been told: no TLS, and TLS with anybody.
+    told: Arc<[AtomicBool; 2]>,
 }
 
 impl Encryption {
@@ -60,8 +60,19 @@ impl Encryption {
         self.client.settings().mode
     }
 
-    fn is_news(&self) -> bool {
-        !self.told.swap(true, Ordering::Relaxed)
+    /// Says once for each what `prefer` makes do with; nothing of what never leaves this machine.
+    fn tell(&self, address: &Address, stream: &Stream, why: Option<&ConnectError>) {
+        let encrypted = stream.tls().is_some();
+        let here = !encrypted && why.is_none() && stream.ends().peer.is_here();
+        let [plain, unverified] = &*self.told;
+        let told = if encrypted { unverified } else { plain };
+        if self.mode() == Mode::Prefer && !here && !told.swap(true, Ordering::Relaxed) {
+            match (encrypted, why) {
+                (true, _) => events::unverified(address),
+                (false, Some(why)) => events::without_tls(address, why),
+                (false, None) => events::without_tls(address, &"it offers none"),
+            }
+        }
     }
 }
 
@@ -93,24 +104,14 @@ pub enum Words {
     Url,
 }
 
-/// Whether TLS is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Try {
-    /// As the mode says.
-    Tls,
-    /// `prefer` has found that there is none to be had.
-    Plain,
-}
-
 /// Dials, and begins TLS as the mode says. Unix sockets have none, as with libpq.
 ///
 /// # Errors
 /// [`ConnectError::Dial`], [`ConnectError::Lost`] or [`ConnectError::Tls`].
-pub(super) async fn reach(target: &Target, what: Try) -> Result<Stream, ConnectError> {
+pub(super) async fn reach(target: &Target) -> Result<Stream, ConnectError> {
     let stream = dial(&target.address, &target.settings.keepalive);
     let stream = stream.await.map_err(ConnectError::Dial)?;
-    let (Some(encryption), Address::Tcp { host, .. }, Try::Tls) =
-        (&target.settings.tls, &target.address, what)
+    let (Some(encryption), Address::Tcp { host, .. }) = (&target.settings.tls, &target.address)
     else {
         return Ok(stream);
     };
@@ -118,18 +119,29 @@ pub(super) async fn reach(target: &Target, what: Try) -> Result<Stream, ConnectE
         return Ok(stream);
     };
     let stream = secure(encryption, host, socket).await?;
-    if encryption.mode() == Mode::Prefer && !stream.is_plain_and_here() && encryption.is_news() {
-        events::unverified(&target.address, stream.tls().is_some());
-    }
+    encryption.tell(&target.address, &stream, None);
     Ok(stream)
 }
 
 /// Reaches it without TLS where `prefer` is refused that.
 pub(super) async fn reach_somehow(target: &Target) -> Result<Stream, ConnectError> {
-    match reach(target, Try::Tls).await {
-        Err(ConnectError::Tls(_)) if prefers(target) => reach(target, Try::Plain).await,
+    match reach(target).await {
+        Err(why @ ConnectError::Tls(_)) if prefers(target) => reach_plainly(target, &why).await,
         reached => reached,
     }
+}
+
+/// Dials without TLS, which was refused.
+pub(super) async fn reach_plainly(
+    target: &Target,
+    why: &ConnectError,
+) -> Result<Stream, ConnectError> {
+    let stream = dial(&target.address, &target.settings.keepalive);
+    let stream = stream.await.map_err(ConnectError::Dial)?;
+    if let Some(encryption) = &target.settings.tls {
+        encryption.tell(&target.address, &stream, Some(why));
+    }
+    Ok(stream)
 }
 
 /// Whether it would do without TLS.

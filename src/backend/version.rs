@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     ConnectError, Login, Opening, Target,
-    secure::{Try, prefers, reach, seen},
+    secure::{prefers, reach, reach_plainly, seen},
     wire::{Wire, kind},
 };
-use crate::net::Link;
+use crate::net::{Link, Stream};
 use crate::protocol::{
     SqlState,
     backend::{self, Kind},
@@ -67,31 +67,33 @@ async fn ask(
     opening: Opening<'_>,
     minor: u32,
 ) -> Result<Answer, ConnectError> {
-    let answer = ask_by(target, login, opening, minor, Try::Tls).await;
-    match &answer {
-        Err(ConnectError::Tls(_)) if prefers(target) => {}
+    let stream = reach(target).await;
+    let encrypted = stream.as_ref().is_ok_and(|stream| stream.tls().is_some());
+    let answer = ask_on(stream, target, login, opening, minor).await;
+    let refused = match &answer {
+        Err(ConnectError::Tls(_)) => true,
         // As a line `hostnossl` in pg_hba.conf has it.
-        Err(ConnectError::Rejected { code, .. })
-            if prefers(target) && *code == Some(SqlState::INVALID_AUTHORIZATION) => {}
-        Ok(_) | Err(_) => return answer,
+        Err(error) => encrypted && error.code() == Some(SqlState::INVALID_AUTHORIZATION),
+        Ok(_) => false,
+    };
+    let Err(why) = answer else { return answer };
+    if !refused || !prefers(target) {
+        return Err(why);
     }
-    let plain = ask_by(target, login, opening, minor, Try::Plain).await;
+    let stream = reach_plainly(target, &why).await;
     // What the first had to say is worth more than that the second failed as well.
-    match plain {
-        Err(_) => answer,
-        Ok(_) => plain,
-    }
+    let plain = ask_on(stream, target, login, opening, minor).await;
+    plain.map_err(|_| why)
 }
 
-async fn ask_by(
+async fn ask_on(
+    stream: Result<Stream, ConnectError>,
     target: &Target,
     login: &Login,
     opening: Opening<'_>,
     minor: u32,
-    what: Try,
 ) -> Result<Answer, ConnectError> {
-    let stream = reach(target, what).await?;
-    let mut wire = Wire::new(Link::new(stream));
+    let mut wire = Wire::new(Link::new(stream?));
     let sent = wire.start(login, opening, minor).await;
     let first = match sent {
         Ok(()) => wire.next().await,

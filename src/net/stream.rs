@@ -79,11 +79,6 @@ impl Stream {
         }
     }
 
-    /// Whether it is not encrypted and leaves this machine by no wire.
-    pub fn is_plain_and_here(&self) -> bool {
-        self.tls().is_none() && self.ends().peer.is_here()
-    }
-
     /// What TLS has made of it, if there is TLS.
     pub fn tls(&self) -> Option<&Tls> {
         match self {

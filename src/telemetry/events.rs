@@ -26,18 +26,21 @@ pub fn older_protocol(backend: &dyn Display, why: &dyn Display) {
     info!(%backend, "from now on protocol 3.0 is spoken with it: {}", Line(why));
 }
 
-/// The default mode of TLS has found what it makes do with.
-pub fn unverified(backend: &dyn Display, is_encrypted: bool) {
-    match is_encrypted {
-        true => warn!(
-            %backend,
-            "connections to it are encrypted, and nobody verifies who answers (upstream_tls.mode = \"prefer\"); verify-full does"
-        ),
-        false => warn!(
-            %backend,
-            "connections to it are not encrypted: it offers no TLS (upstream_tls.mode = \"prefer\"); require insists on it, disable says that this is meant"
-        ),
-    }
+/// The default mode of TLS believes whoever answers.
+pub fn unverified(backend: &dyn Display) {
+    warn!(
+        %backend,
+        "connections to it are encrypted, and nobody verifies who answers (upstream_tls.mode = \"prefer\"); verify-full does"
+    );
+}
+
+/// The default mode of TLS does without it.
+pub fn without_tls(backend: &dyn Display, why: &dyn Display) {
+    warn!(
+        %backend,
+        "connections to it are not encrypted (upstream_tls.mode = \"prefer\"); require insists on TLS, disable says that this is meant: {}",
+        Line(why)
+    );
 }
 
 /// A connection was made, after so many failures in a row.

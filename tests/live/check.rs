@@ -163,7 +163,8 @@ fn a_standby_where_the_primary_is_to_be_is_told() {
                 .unwrap();
         }
     });
-    let text = |role: &str| format!("{}role = \"{role}\"\n", file(port, ""));
+    let plain = "upstream_tls.mode = \"disable\"";
+    let text = |role: &str| format!("{}role = \"{role}\"\n", file(port, plain));
     let (code, _, err) = check(&text("primary"));
     assert_eq!(code, Some(1));
     assert!(

@@ -54,6 +54,7 @@ mod startup;
 mod statements;
 mod talks;
 mod tokens;
+mod upstream_tls;
 mod users;
 mod version;
 mod wire;

@@ -11,10 +11,12 @@
     unused_imports,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "each test binary uses its part; here a failure is a failed test"
 )]
 
 pub mod clients;
+pub mod papers;
 mod served;
 
 use std::{
