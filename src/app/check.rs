@@ -153,6 +153,10 @@ impl Place<'_> {
                 "let pg_hba.conf ask this user for scram-sha-256, or change {}",
                 self.path(&["upstream_tls", "require_auth"])
             ),
+            ConnectError::Unbound => format!(
+                "let pg_hba.conf ask this user for scram-sha-256 by TLS, or change {}",
+                self.path(&["upstream_tls", "channel_binding"])
+            ),
             ConnectError::Rejected { .. } => self.rejected(error),
             // It says itself what to do.
             ConnectError::Tls(_) => String::new(),
@@ -192,6 +196,7 @@ fn is_of_the_address(error: &ConnectError) -> bool {
         | ConnectError::NoPassword
         | ConnectError::Cleartext
         | ConnectError::NotAllowed(_)
+        | ConnectError::Unbound
         | ConnectError::Unsupported(_)
         | ConnectError::NoMechanism
         | ConnectError::Scram(_)

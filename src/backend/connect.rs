@@ -79,6 +79,10 @@ pub enum ConnectError {
     NotAllowed(Demand),
     #[error("it asks for a kind of authentication that is not supported (code {0})")]
     Unsupported(u32),
+    #[error(
+        "it offers no login that is bound to its certificate (SCRAM-SHA-256-PLUS), which upstream_tls.channel_binding asks for"
+    )]
+    Unbound,
     #[error("it offers no SASL mechanism that is supported")]
     NoMechanism,
     #[error("{0}")]
@@ -107,6 +111,7 @@ impl ConnectError {
             Self::NoPassword
             | Self::Cleartext
             | Self::NotAllowed(_)
+            | Self::Unbound
             | Self::Unsupported(_)
             | Self::NoMechanism
             | Self::Scram(_)
@@ -134,6 +139,7 @@ impl ConnectError {
             | Self::NoPassword
             | Self::Cleartext
             | Self::NotAllowed(_)
+            | Self::Unbound
             | Self::Unsupported(_)
             | Self::NoMechanism
             | Self::Scram(_)
@@ -155,6 +161,7 @@ impl ConnectError {
             Self::NoPassword
             | Self::Cleartext
             | Self::NotAllowed(_)
+            | Self::Unbound
             | Self::Unsupported(_)
             | Self::NoMechanism
             | Self::Scram(_)

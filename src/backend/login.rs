@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use tokio::sync::Mutex;
 
-use super::{ConnectError, Demand, Settings, wire::Wire, wire::kind};
+use super::{ChannelBinding, ConnectError, Demand, Settings, wire::Wire, wire::kind};
 use crate::auth::{
     Credential, Secret, md5,
     scram::{self, Binding},
@@ -119,7 +119,12 @@ pub(super) async fn authenticate(
         true => Ok(()),
         false => Err(ConnectError::NotAllowed(demand)),
     };
-    match challenge(&first)? {
+    let first = challenge(&first)?;
+    let bindable = matches!(first, Challenge::Sasl { .. });
+    if settings.channel_binding == ChannelBinding::Require && !bindable {
+        return Err(ConnectError::Unbound);
+    }
+    match first {
         Challenge::Ok => return check(Demand::Nothing),
         Challenge::Md5 { salt } => {
             check(Demand::Md5)?;
@@ -130,7 +135,7 @@ pub(super) async fn authenticate(
         }
         Challenge::Sasl { mechanisms } => {
             check(Demand::ScramSha256)?;
-            scram_exchange(wire, login, mechanisms).await?;
+            scram_exchange(wire, login, settings.channel_binding, mechanisms).await?;
         }
         Challenge::Cleartext => {
             // Not even by its user's leave to somebody of whom nobody knows who he is.
@@ -158,6 +163,7 @@ pub(super) async fn authenticate(
 async fn scram_exchange(
     wire: &mut Wire,
     login: &Rc<Login>,
+    wish: ChannelBinding,
     mechanisms: &[u8],
 ) -> Result<(), ConnectError> {
     let offered = |name: &str| {
@@ -165,7 +171,16 @@ async fn scram_exchange(
             .split(|&byte| byte == 0)
             .any(|one| one == name.as_bytes())
     };
-    let binding = binding(wire, offered(scram::MECHANISM_PLUS));
+    let binding = match wish {
+        ChannelBinding::Disable => Binding::Unsupported,
+        ChannelBinding::Prefer | ChannelBinding::Require => {
+            binding(wire, offered(scram::MECHANISM_PLUS))
+        }
+    };
+    let is_bound = matches!(binding, Binding::ServerEndPoint(_));
+    if wish == ChannelBinding::Require && !is_bound {
+        return Err(ConnectError::Unbound);
+    }
     let mechanism = binding.mechanism();
     if !offered(mechanism) {
         return Err(ConnectError::NoMechanism);

@@ -21,6 +21,6 @@ pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};
 pub use login::Login;
 pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
 pub use secure::{Encryption, Negotiation, Words};
-pub use settings::{Demand, Keepalive, RequireAuth, Settings};
+pub use settings::{ChannelBinding, Demand, Keepalive, RequireAuth, Settings};
 pub use tls_error::{TlsError, Why};
 pub use version::Dialect;

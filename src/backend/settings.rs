@@ -12,6 +12,7 @@ pub struct Settings {
     /// TCP keep-alive as libpq's `keepalives*` and `tcp_user_timeout` say it.
     pub keepalive: Keepalive,
     pub require_auth: RequireAuth,
+    pub channel_binding: ChannelBinding,
     /// `None`: no TLS.
     pub tls: Option<Encryption>,
 }
@@ -26,6 +27,18 @@ pub struct RequireAuth {
     pub none: bool,
     /// A password in clear, if TLS is there and verified.
     pub password: bool,
+}
+
+/// Whether a login is bound to the certificate that the backend shows, as libpq's
+/// `channel_binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChannelBinding {
+    Disable,
+    /// Where it is offered.
+    #[default]
+    Prefer,
+    /// Or there is no login.
+    Require,
 }
 
 impl RequireAuth {
@@ -98,6 +111,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(3),
             keepalive: Keepalive::default(),
             require_auth: RequireAuth::default(),
+            channel_binding: ChannelBinding::default(),
             tls: None,
         }
     }

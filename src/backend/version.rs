@@ -138,6 +138,7 @@ fn is_about_version(error: &ConnectError) -> bool {
         | ConnectError::NoPassword
         | ConnectError::Cleartext
         | ConnectError::NotAllowed(_)
+        | ConnectError::Unbound
         | ConnectError::Unsupported(_)
         | ConnectError::NoMechanism
         | ConnectError::Scram(_)

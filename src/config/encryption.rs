@@ -8,7 +8,7 @@ use super::{
     section::Section,
     url_tls::{SYSTEM, UrlTls},
 };
-use crate::backend::{Encryption, Negotiation, RequireAuth, Words};
+use crate::backend::{ChannelBinding, Encryption, Negotiation, RequireAuth, Words};
 use crate::net::tls::{
     Authorities, Client, ClientSettings, FileError, IdentityFiles, MinVersion, Mode,
 };
@@ -87,6 +87,22 @@ fn key(table: &Section<'_>, error: &FileError) -> Option<&'static str> {
             .is_some_and(|path| error.path == Path::new(&path))
     };
     ["ca_file", "cert_file", "key_file"].into_iter().find(names)
+}
+
+const BINDINGS: [(&str, Option<ChannelBinding>); 3] = [
+    ("disable", Some(ChannelBinding::Disable)),
+    ("prefer", Some(ChannelBinding::Prefer)),
+    ("require", Some(ChannelBinding::Require)),
+];
+
+impl Reader<'_> {
+    /// Whether logins are bound to the certificate that the backend shows.
+    pub(super) fn channel_binding(&self, section: &Section<'_>) -> ChannelBinding {
+        let url = self.upstream.as_ref().map(|given| &given.upstream.tls);
+        let default = url.map(|tls| tls.channel_binding).unwrap_or_default();
+        let table = section.table("upstream_tls");
+        table.choice("channel_binding", &BINDINGS, default)
+    }
 }
 
 impl Words {

@@ -195,6 +195,7 @@ impl Reader<'_> {
             connect_timeout: section.duration("connect_timeout", default.connect_timeout),
             keepalive: default.keepalive,
             require_auth,
+            channel_binding: self.channel_binding(section),
             tls: self.encryption(section, require_auth),
         }
     }

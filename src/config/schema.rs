@@ -132,6 +132,7 @@ const UPSTREAM_TLS: &[Key] = &[
     works("server_name"),
     works("negotiation"),
     works("min_version"),
+    works("channel_binding"),
     works("require_auth"),
 ];
 

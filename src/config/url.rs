@@ -83,6 +83,8 @@ pub enum UrlWrong {
     SslNegotiation,
     #[error("sslnegotiation=direct needs sslmode=require | verify-ca | verify-full")]
     DirectNeedsTls,
+    #[error("channel_binding has to be disable | prefer | require")]
+    ChannelBinding,
     #[error("ssl_min_protocol_version has to be TLSv1.2 | TLSv1.3")]
     MinVersion,
 }

@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
-use crate::backend::Negotiation;
+use crate::backend::{ChannelBinding, Negotiation};
 use crate::net::tls::{Authorities, MinVersion, Mode};
 
 const AT: Origin = Origin::Flag("--upstream");
@@ -175,6 +175,8 @@ fn a_url_says_of_tls_what_it_says_to_libpq() {
     );
     assert_eq!(url.tls.negotiation, Negotiation::Direct);
     assert_eq!(url.tls.min_version, MinVersion::Tls13);
+    let url = good("postgres://db?sslmode=require&channel_binding=require");
+    assert_eq!(url.tls.channel_binding, ChannelBinding::Require);
 }
 
 #[test]
@@ -194,6 +196,7 @@ fn tls_that_would_prove_nothing_is_refused() {
     only("postgres://db?sslmode=verify-ca", UrlWrong::NoRootCert);
     only("postgres://db?sslcert=a", UrlWrong::HalfIdentity);
     only("postgres://db?sslkey=a", UrlWrong::HalfIdentity);
+    only("postgres://db?channel_binding=on", UrlWrong::ChannelBinding);
     only(
         "postgres://db?sslnegotiation=early",
         UrlWrong::SslNegotiation,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::url::UrlWrong;
-use crate::backend::Negotiation;
+use crate::backend::{ChannelBinding, Negotiation};
 use crate::net::tls::{Authorities, IdentityFiles, MinVersion, Mode};
 
 /// The word for the authorities that the system trusts, in place of a file.
@@ -16,6 +16,7 @@ pub struct UrlTls {
     pub authorities: Option<Authorities>,
     pub identity: Option<IdentityFiles>,
     pub negotiation: Negotiation,
+    pub channel_binding: ChannelBinding,
     pub min_version: MinVersion,
 }
 
@@ -28,6 +29,7 @@ pub(super) struct Written {
     pub sslkey: Option<String>,
     pub sslnegotiation: Option<String>,
     pub ssl_min_protocol_version: Option<String>,
+    pub channel_binding: Option<String>,
 }
 
 impl Written {
@@ -40,6 +42,7 @@ impl Written {
             "sslkey" => &mut self.sslkey,
             "sslnegotiation" => &mut self.sslnegotiation,
             "ssl_min_protocol_version" => &mut self.ssl_min_protocol_version,
+            "channel_binding" => &mut self.channel_binding,
             _ => return None,
         })
     }
@@ -67,6 +70,7 @@ impl Written {
             authorities,
             identity: self.identity(mode, wrong),
             negotiation,
+            channel_binding: self.channel_binding(wrong),
             min_version: self.min_version(wrong),
         }
     }
@@ -110,6 +114,18 @@ impl Written {
             (Some(_), None) | (None, Some(_)) => {
                 wrong.push(UrlWrong::HalfIdentity);
                 None
+            }
+        }
+    }
+
+    fn channel_binding(&self, wrong: &mut Vec<UrlWrong>) -> ChannelBinding {
+        match self.channel_binding.as_deref() {
+            None | Some("prefer") => ChannelBinding::Prefer,
+            Some("require") => ChannelBinding::Require,
+            Some("disable") => ChannelBinding::Disable,
+            Some(_) => {
+                wrong.push(UrlWrong::ChannelBinding);
+                ChannelBinding::Prefer
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::tls::{self, Tls};
+use super::tls::{self, Spoken, Tls};
 
 /// A connected socket. Reads and writes through `poll_*` alone: only `poll_read` clears the
 /// readiness after a short read, which saves a call that would answer EAGAIN.
@@ -114,10 +114,14 @@ impl Stream {
     pub fn ends(&self) -> Ends {
         match self {
             Self::Tcp(stream) => Ends::of(stream),
-            Self::Tls(stream) => Ends::of(stream.socket()),
+            Self::Tls(stream) => Ends {
+                tls: stream.spoken(),
+                ..Ends::of(stream.socket())
+            },
             Self::Unix(_) => Ends {
                 peer: End::Unix,
                 local: End::Unix,
+                tls: None,
             },
         }
     }
@@ -137,6 +141,8 @@ impl Stream {
 pub struct Ends {
     pub peer: End,
     pub local: End,
+    /// What they speak, if it is TLS.
+    pub tls: Option<Spoken>,
 }
 
 impl Ends {
@@ -144,6 +150,7 @@ impl Ends {
         Self {
             peer: stream.peer_addr().map_or(End::Unknown, End::Tcp),
             local: stream.local_addr().map_or(End::Unknown, End::Tcp),
+            tls: None,
         }
     }
 }

@@ -323,6 +323,7 @@ fn login_hint(error: &ConnectError) -> Option<&'static str> {
         | ConnectError::TimedOut(_)
         | ConnectError::Rejected { .. }
         | ConnectError::Unsupported(_)
+        | ConnectError::Unbound
         | ConnectError::NoMechanism
         | ConnectError::Scram(_)
         | ConnectError::Unproven

@@ -9,7 +9,7 @@ use super::{
     },
     Facts, time,
 };
-use crate::net::End;
+use crate::net::{End, Ends};
 use crate::pool::{self, ConnectionView};
 use crate::session::{Phase, SessionId, View};
 
@@ -112,7 +112,7 @@ fn of_a_client(client: &View, links: &Links<'_>, now: Instant) -> Row {
         link.map_or_else(String::new, |server| server_mark(server.id))
             .into(),
         0_usize.into(),
-        "".into(),
+        spoken(client.ends).into(),
         client.application.clone().into(),
         client.prepared.into(),
         client.id.into(),
@@ -154,7 +154,7 @@ fn of_a_server(server: &ConnectionView, pool: &pool::View, links: &Links<'_>) ->
         link.map_or_else(String::new, |client| client_mark(client.id))
             .into(),
         Cell::Number(server.pid.into()),
-        "".into(),
+        spoken(server.ends).into(),
         link.map_or_else(String::new, |client| client.application.clone())
             .into(),
         server.prepared.into(),
@@ -199,6 +199,11 @@ fn client_mark(id: u64) -> String {
 
 fn server_mark(id: u64) -> String {
     format!("s{id}")
+}
+
+/// The version and the cipher of TLS, `""` where there is none.
+fn spoken(ends: Ends) -> String {
+    ends.tls.map_or_else(String::new, |tls| tls.to_string())
 }
 
 fn host(end: End) -> String {

@@ -32,7 +32,7 @@ pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};
 pub use refusal::{Day, Refusal};
-pub use stream::{Detached, Tls};
+pub use stream::{Detached, Spoken, Tls};
 pub use trust::Trust;
 
 /// What a client and a server of Postgres' protocol agree on where TLS comes first.

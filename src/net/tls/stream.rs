@@ -1,12 +1,13 @@
 //! A TCP socket with TLS on it, either side of it.
 
 use std::{
+    fmt,
     io::{self, IoSlice, Read, Write},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use rustls::{Connection, pki_types::CertificateDer};
+use rustls::{CipherSuite, Connection, ProtocolVersion, pki_types::CertificateDer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -252,6 +253,14 @@ impl Tls {
         self.session.peer_certificates().unwrap_or_default()
     }
 
+    /// The version and the cipher; `None` before the end of the handshake.
+    pub fn spoken(&self) -> Option<Spoken> {
+        Some(Spoken {
+            version: self.session.protocol_version()?,
+            suite: self.session.negotiated_cipher_suite()?.suite(),
+        })
+    }
+
     /// What was negotiated.
     pub fn session(&self) -> &Connection {
         &self.session
@@ -267,6 +276,22 @@ impl Tls {
             ended: self.ended,
             refused: self.refused,
         })
+    }
+}
+
+/// A version of TLS, and a cipher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    version: ProtocolVersion,
+    suite: CipherSuite,
+}
+
+impl fmt::Display for Spoken {
+    /// In openssl's words, as Postgres and PgBouncer show them: `TLSv1.3/TLS_AES_256_GCM_SHA384`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = format!("{:?}", self.version).replace('_', ".");
+        let suite = format!("{:?}", self.suite).replace("TLS13_", "TLS_");
+        write!(f, "{version}/{suite}")
     }
 }
 

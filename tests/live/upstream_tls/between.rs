@@ -294,6 +294,36 @@ fn decision_21_a_certificate_signed_by_ed25519_binds_nothing() {
     server.shows(&papers, &[]);
     let who = format!("users.scrammed = {{ upstream_password = '{PASSWORD}' }}");
     server.works(&format!("{FULL}\n{who}"));
+    let told = server.fails(&format!("{FULL}\nchannel_binding = 'require'\n{who}"));
+    assert!(
+        told.contains("it offers no login that is bound to its certificate"),
+        "{told}"
+    );
+}
+
+#[test]
+fn where_a_login_is_to_be_bound_no_other_kind_will_do() {
+    let server = encrypted();
+    let bound = "channel_binding = 'require'";
+    let who = format!("users.scrammed = {{ upstream_password = '{PASSWORD}' }}");
+    server.works(&format!("mode = 'require'\n{bound}\n{who}"));
+    server.works(&format!(
+        "mode = 'require'\nchannel_binding = 'disable'\n{who}"
+    ));
+    let said = "it offers no login that is bound to its certificate (SCRAM-SHA-256-PLUS), which upstream_tls.channel_binding asks for";
+    // Who would let us in without asking, and who cannot bind.
+    assert!(
+        server
+            .fails(&format!("mode = 'require'\n{bound}"))
+            .contains(said)
+    );
+    let stranger = Authority::new_as("strangers", Kind::Ed25519);
+    let papers = stranger.issue_as("db", &["localhost"], Kind::Ed25519, When::Now);
+    let middle = Middle::before(server.cluster.port(), &papers, Ways::default());
+    // He passes for the server without it.
+    through(server, &middle, "mode = 'require'").unwrap();
+    let told = through(server, &middle, &format!("mode = 'require'\n{bound}"));
+    assert!(told.unwrap_err().contains(said));
 }
 
 #[test]

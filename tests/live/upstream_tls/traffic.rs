@@ -111,6 +111,21 @@ fn a_connection_that_the_server_ends_is_replaced() {
 }
 
 #[test]
+fn the_console_shows_what_is_spoken_with_the_server() {
+    let served = served(&["--workers", "1"]);
+    let mut client = enter(&served, "app").unwrap();
+    client.run("select 1");
+    let mut console = Wire::login(served.port(), "pgbouncer", &[]).unwrap();
+    let told = console.query("SHOW SERVERS");
+    let row = told.iter().find(|frame| frame.tag == b'D').unwrap();
+    let spoken = b"TLSv1.3/TLS_AES_256_GCM_SHA384";
+    assert!(
+        row.body.windows(spoken.len()).any(|part| part == spoken),
+        "{row}"
+    );
+}
+
+#[test]
 fn replication_comes_by_tls_too() {
     let served = served(&["--workers", "1"]);
     let mut client = Wire::open(served.port());
