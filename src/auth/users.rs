@@ -13,6 +13,8 @@ pub enum Method {
     ScramSha256,
     /// A SCRAM verifier makes it a SCRAM exchange all the same, as in pg_hba.conf.
     Md5,
+    /// The certificate that it showed when its connection was encrypted.
+    Cert,
 }
 
 /// Where to ask for verifiers that the file does not have.
@@ -70,9 +72,10 @@ pub type Seed = [u8; 32];
 impl Settings {
     /// The entry under which `name` logs in.
     ///
-    /// With no entry and no query at all, trust lets everyone in under the own name.
+    /// With no entry and no query at all, everyone is let in under the own name by trust, and by
+    /// a certificate that proves it.
     pub fn find(&self, name: &str) -> Found {
-        let asks = self.method != Method::Trust;
+        let asks = self.method.asks();
         match (self.users.get(name), &self.query) {
             (Some(user), Some(_)) if asks && !user.has_password() => Found::Ask(user.clone()),
             (Some(user), _) => Found::User(user.clone()),
@@ -83,7 +86,7 @@ impl Settings {
 
     /// The entry of a name that has none of its own.
     pub fn anybody(&self) -> Found {
-        let open = self.method == Method::Trust && self.users.is_empty() && self.query.is_none();
+        let open = !self.method.asks() && self.users.is_empty() && self.query.is_none();
         match &self.everyone {
             Some(user) => Found::User(user.clone()),
             None if open => Found::User(User::default()),
@@ -100,7 +103,7 @@ impl Settings {
         user: Result<&User, Denied>,
     ) -> (Option<Question>, Result<(), Denied>) {
         let asked = match user {
-            _ if self.method == Method::Trust => return (None, user.map(|_| ())),
+            _ if !self.method.asks() => return (None, user.map(|_| ())),
             Ok(user) => user.question(self, seed, name),
             Err(denied) => Err(denied),
         };
@@ -127,11 +130,21 @@ impl Settings {
 }
 
 impl Method {
+    /// Whether a client is asked for a password.
+    pub fn asks(self) -> bool {
+        match self {
+            Self::ScramSha256 | Self::Md5 => true,
+            Self::Trust | Self::Cert => false,
+        }
+    }
+
     /// What somebody is asked whom no answer lets in.
     pub fn mock(self, seed: &Seed, name: &str) -> Question {
         match self {
             Self::Md5 => Question::Md5(md5::Verifier::mock(seed, name)),
-            Self::Trust | Self::ScramSha256 => Question::Scram(scram::Verifier::mock(seed, name)),
+            Self::Trust | Self::ScramSha256 | Self::Cert => {
+                Question::Scram(scram::Verifier::mock(seed, name))
+            }
         }
     }
 }
@@ -207,6 +220,7 @@ mod tests {
         assert_eq!(asked(Method::Md5, false, &plain), "md5");
         assert_eq!(asked(Method::Md5, false, &with_password(md5)), "md5");
         assert_eq!(asked(Method::Trust, false, &plain), "nothing");
+        assert_eq!(asked(Method::Cert, false, &plain), "nothing");
         assert_eq!(
             asked(Method::ScramSha256, false, &User::default()),
             "denied"

@@ -27,7 +27,7 @@ impl Reader<'_> {
             ("trust", Some(Method::Trust)),
             ("scram-sha-256", Some(Method::ScramSha256)),
             ("md5", Some(Method::Md5)),
-            ("cert", None),
+            ("cert", Some(Method::Cert)),
         ];
         let auth = section.table("auth");
         let mut settings = auth::Settings {
@@ -125,7 +125,7 @@ fn query(auth: &Section<'_>) -> Option<Query> {
 
 /// An entry by which nobody could log in is a mistake.
 fn check_user(section: &Section<'_>, user: &User, settings: &auth::Settings) {
-    if settings.method == Method::Trust {
+    if !settings.method.asks() {
         return;
     }
     let mut given = PASSWORD.iter().filter(|key| section.get(key).is_some());
@@ -150,7 +150,7 @@ fn check(section: &Section<'_>, auth: &Section<'_>, settings: &auth::Settings) {
         && settings.query.is_none()
         && section.table("users").get("*").is_none()
         && auth.get("query").is_none();
-    if settings.method != Method::Trust && nobody {
+    if settings.method.asks() && nobody {
         let users = section.path.join("users").to_string();
         auth.mistake("method", Wrong::NobodyCanLogIn { users });
     }

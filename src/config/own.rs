@@ -1,7 +1,7 @@
 //! As whom does the ambassador itself log in to a backend?
 
 use super::{HealthSettings, KeyPath};
-use crate::auth::{Credential, Method, Password, User};
+use crate::auth::{Credential, Password, User};
 use crate::server::Database;
 
 /// Whom everyone trusts who trusts anybody.
@@ -59,7 +59,7 @@ fn known(database: &Database, name: &str) -> Vec<Own> {
     let named = named.map(|(entry, user)| (entry.as_str(), user, Some(entry.as_str())));
     // Everyone else logs in under a name that only the client knows.
     let everyone = database.auth.everyone.iter().map(|user| ("*", user, None));
-    let asks = database.auth.method != Method::Trust;
+    let asks = database.auth.method.asks();
     let login = |(entry, user, own): (&str, &User, Option<&str>)| {
         let credential = user.upstream(entry, None);
         let shown = asks && user.upstream_user.is_none() && credential == Credential::Nothing;
@@ -102,7 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::auth;
+    use crate::auth::{self, Method};
     use crate::backend;
     use crate::pool;
     use crate::session;

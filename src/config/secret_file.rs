@@ -1,14 +1,14 @@
 //! A password's file, read again when it has changed: secrets are rotated while we run.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use super::mistake::Wrong;
 use crate::auth::{Secret, Source};
+use crate::net::watch::Stamp;
 use crate::telemetry::events;
 
 /// The file, and what it held when it was read last.
@@ -23,30 +23,6 @@ struct Read {
     /// `None`: it could not be read since.
     stamp: Option<Stamp>,
     secret: Secret,
-}
-
-/// What differs between a file and what it becomes. The path is followed to its end, so that a
-/// link to another file, as Kubernetes changes its volumes, is another file.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
-        Ok(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
 }
 
 impl SecretFile {

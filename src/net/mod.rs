@@ -6,6 +6,7 @@ mod link;
 mod scratch;
 mod stream;
 pub mod tls;
+pub mod watch;
 
 pub use link::Link;
 pub use scratch::{READ, Scratch};

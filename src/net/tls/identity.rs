@@ -84,7 +84,7 @@ pub(super) fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>
     Ok(found)
 }
 
-fn key_in(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+pub(super) fn key_in(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     let text = read(path)?;
     let why = match PrivateKeyDer::from_pem_slice(&text) {
         Ok(key) => return Ok(key),

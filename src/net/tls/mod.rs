@@ -9,6 +9,8 @@ mod der;
 mod error;
 mod handshake;
 mod identity;
+mod listen;
+mod papers;
 mod refusal;
 mod stream;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub use client::{Authorities, Client, ClientSettings, MinVersion, Mode};
 pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};
+pub use listen::{CERTIFICATE, CLIENT_CA, KEY, listen};
+pub use papers::{Flaw, Flaws, Paper, Papers, PapersFile, Renewable, State};
 pub use refusal::{Day, Refusal};
 pub use stream::{Detached, Spoken, Tls};
 pub use trust::Trust;
