@@ -39,6 +39,8 @@ pub enum Denied {
     Md5NotAllowed,
     #[error("the database is not configured")]
     NoSuchDatabase,
+    #[error("its certificate names somebody else (common name and alternative names)")]
+    OtherCertificate,
     #[error("its verifier is of no use: {0}")]
     Unfit(scram::Error),
 }

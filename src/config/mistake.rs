@@ -7,6 +7,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
 use super::url::UrlWrong;
+use crate::net::tls::FileError;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,6 +203,12 @@ pub enum Wrong {
          listen elsewhere, e.g. --listen 127.0.0.1:6432"
     )]
     Loop { address: String },
+    #[error("needs {other}")]
+    Needs { other: String },
+    #[error("is of no use while {other} is {value:?}, its default")]
+    OfNoUse { other: String, value: &'static str },
+    #[error("{0}")]
+    Paper(#[source] FileError),
     #[error("larger than {other} = {value}")]
     Exceeds { other: String, value: String },
     #[error("below {other} = {value}")]

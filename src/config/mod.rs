@@ -8,6 +8,7 @@
 
 mod cli;
 mod encryption;
+mod listen_tls;
 mod load;
 mod login;
 mod mistake;

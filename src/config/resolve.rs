@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings,
+    AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings, listen_tls,
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
     secret_file,
@@ -62,6 +62,9 @@ pub fn config(
         health.insert((*name).to_owned(), reader.health(section));
         databases.push(reader.database(name, section));
         reader.check_against_listeners(section, databases.last(), &addresses);
+        if let Some(database) = databases.last() {
+            listen_tls::check_method(&reader.listen, section, database);
+        }
     }
     let admin = admin(&root.table("admin"), &addresses);
     let workers = reader.workers(&sections, &databases);
@@ -71,6 +74,7 @@ pub fn config(
             max_clients: reader.listen.count("max_clients", 0, MAX_CLIENTS),
             login_timeout: reader.listen.duration("login_timeout", LOGIN_TIMEOUT),
             shutdown: shutdown(&root.table("shutdown")),
+            tls: listen_tls::tls(&reader.listen),
             addresses: addresses.into_iter().map(|(listen, ..)| listen).collect(),
             databases,
             admin: crate::admin::Settings {

@@ -54,10 +54,10 @@ const LISTEN: &[Key] = &[
     works("login_timeout"),
     works("client_idle_timeout"),
     works("max_message_size"),
-    later("tls_mode"),
-    later("tls_cert_file"),
-    later("tls_key_file"),
-    later("tls_client_ca_file"),
+    works("tls_mode"),
+    works("tls_cert_file"),
+    works("tls_key_file"),
+    works("tls_client_ca_file"),
 ];
 
 const ADMIN: &[Key] = &[

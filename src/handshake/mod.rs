@@ -2,7 +2,9 @@
 //! has it prove what it says. Never knows who may come in: what to ask is its caller's word.
 
 mod authenticate;
+mod encrypt;
 mod negotiate;
 
 pub use authenticate::{Random, Unproven, authenticate};
-pub use negotiate::{Arrival, Error, negotiate};
+pub use encrypt::{TlsError, encrypt};
+pub use negotiate::{Arrival, Error, Negotiation};

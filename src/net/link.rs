@@ -105,6 +105,11 @@ impl Link {
         self.stream.farewell();
     }
 
+    /// See [`Stream::is_tcp`].
+    pub fn is_tcp(&self) -> bool {
+        self.stream.is_tcp()
+    }
+
     /// See [`Stream::tls`].
     pub fn tls(&self) -> Option<&Tls> {
         self.stream.tls()

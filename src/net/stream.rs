@@ -79,6 +79,14 @@ impl Stream {
         }
     }
 
+    /// Whether it is one over which TLS makes sense: a Unix socket leaves the machine for nobody.
+    pub fn is_tcp(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => true,
+            Self::Unix(_) => false,
+        }
+    }
+
     /// What TLS has made of it, if there is TLS.
     pub fn tls(&self) -> Option<&Tls> {
         match self {

@@ -20,6 +20,9 @@ pub const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 4..=256;
 /// The answer to a request for encryption that we do not have.
 pub const NO_ENCRYPTION: &[u8] = b"N";
 
+/// The answer to a request for TLS that begins with the next byte.
+pub const TLS_BEGINS: &[u8] = b"S";
+
 const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;

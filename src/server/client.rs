@@ -9,16 +9,17 @@ use std::{
     task::Poll,
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{
     Database, console,
+    knock::{Knock, Limit, count_refused, encrypted_enough, knock},
     login::{Door, elsewhere, look_up},
     plan::{ClientSeat, Plan},
     worker::{Caller, Mail, Worker},
 };
 use crate::auth::{Credential, User};
-use crate::handshake::{self, Arrival, negotiate};
+use crate::handshake::Arrival;
 use crate::net::Link;
 use crate::protocol::SqlState;
 use crate::protocol::backend::put_authentication_ok;
@@ -85,19 +86,20 @@ fn guarded(worker: &Worker, poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
 }
 
 /// `None`: the client did not come to stay, or was not let in and knows why.
-async fn login(worker: &Rc<Worker>, mut link: Link, seat: &mut ClientSeat) -> Option<Guest> {
-    let limit = worker.plan().settings.login_timeout;
+async fn login(worker: &Rc<Worker>, link: Link, seat: &mut ClientSeat) -> Option<Guest> {
+    let limit = Limit::new(worker.plan().settings.login_timeout);
     let mut preface = Vec::new();
-    let asked = Cell::new(None);
-    let entering = enter(worker, &mut link, seat, &mut preface, &asked);
-    let entered = if limit.is_zero() {
-        entering.await
-    } else {
-        match timeout(limit, entering).await {
-            Ok(entered) => entered,
-            Err(_) => Err(Fault::LoginTimeout(limit).into()),
+    let (mut link, arrival) = match knock(worker, link, &limit).await {
+        Knock::Arrived(link, arrival) => (link, arrival),
+        Knock::Refused(link, end) => {
+            refuse(worker, None, link, preface, end).await;
+            return None;
         }
+        Knock::Gone => return None,
     };
+    let asked = Cell::new(None);
+    let entering = enter(worker, &mut link, arrival, seat, &mut preface, &asked);
+    let entered = limit.within(entering).await.unwrap_or_else(Err);
     match entered {
         Ok(Visit::Stay(entry)) => finish_login(worker, link, *entry, preface).await,
         Ok(Visit::Console(guest)) => {
@@ -141,29 +143,22 @@ struct Entry {
 async fn enter(
     worker: &Rc<Worker>,
     link: &mut Link,
+    arrival: Arrival,
     seat: &mut ClientSeat,
     preface: &mut Vec<u8>,
     asked_for: &Cell<Option<usize>>,
 ) -> Result<Visit, End> {
-    let arrived = match negotiate(link).await {
-        // As the server: no answer, not even that it is wrong.
-        Err(handshake::Error::Refused(why)) if why.is_silent() => {
-            events::client_refused(&link.ends().peer, &why);
-            count_refused(worker, None, "protocol");
-            return Ok(Visit::Nothing);
-        }
-        arrived => arrived.map_err(refused)?,
-    };
-    let (startup, mut ahead) = match arrived {
+    let (startup, mut ahead) = match arrival {
         Arrival::Startup(startup, ahead) => (startup, ahead),
         Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
-        Arrival::Nothing => return Ok(Visit::Nothing),
+        Arrival::Tls(_) | Arrival::Nothing => return Ok(Visit::Nothing),
     };
     let plan = worker.plan();
     if plan.is_closed() {
         return Err(Fault::Draining.into());
     }
     startup.negotiate(preface);
+    encrypted_enough(plan, link)?;
     let user = String::from_utf8_lossy(&startup.user).into_owned();
     let asked = startup
         .database
@@ -303,14 +298,6 @@ async fn finish_login(
     }
 }
 
-fn refused(error: handshake::Error) -> End {
-    match error {
-        handshake::Error::Refused(why) => Fault::Startup(why).into(),
-        handshake::Error::Broken(error) => End::Client(error),
-        order @ handshake::Error::DirectTls => Fault::StartupOrder(order).into(),
-    }
-}
-
 /// Tells a client why it does not get in, after what it is to be told before all else.
 async fn refuse(
     worker: &Worker,
@@ -336,12 +323,6 @@ async fn refuse(
         Poll::Ready(())
     })
     .await;
-}
-
-fn count_refused(worker: &Worker, database: Option<usize>, why: &'static str) {
-    if let Some(book) = worker.doorbook() {
-        book.refused(database, why);
-    }
 }
 
 /// Why a client is refused, in one word for the counters.

@@ -8,7 +8,7 @@ use super::{
     verifiers::{NotAsked, Verifier},
     worker::Worker,
 };
-use crate::auth::{Denied, Found, Method, Proof, Question, Seed, Settings, User};
+use crate::auth::{Denied, Found, Method, Names, Proof, Question, Seed, Settings, User};
 use crate::handshake::{Random, Unproven, authenticate};
 use crate::net::Link;
 use crate::session::{End, Fault};
@@ -63,7 +63,7 @@ pub fn elsewhere<'a>(plan: &'a Plan, name: &str) -> Option<&'a Database> {
 
 /// Has a client prove to be `name` that wants to move the house itself: to somebody who knows a
 /// password of this very name, wherever that is. Neither trust nor what `users."*"` lets in as
-/// anybody proves anything.
+/// anybody proves anything. A certificate that names it does, where clients log in by that.
 ///
 /// # Errors
 /// It is not let in: what it is to hear, the same as a stranger. The log is told more.
@@ -74,6 +74,10 @@ pub async fn prove_operator(worker: &Worker, door: Door<'_>, name: &str) -> Resu
         return Err(Fault::WrongPassword { user }.into());
     };
     let all = plan.settings.databases.iter();
+    let mut certified = all.clone().filter(|one| one.auth.method == Method::Cert);
+    if certified.next().is_some() && names(door.link).is_some_and(|names| names.contain(name)) {
+        return Ok(());
+    }
     let others = all.filter(|one| !std::ptr::eq(*one, first));
     let (mut judge, mut unasked) = (strict(first), None);
     let mut found = Err(Denied::NoSuchUser);
@@ -101,7 +105,7 @@ pub async fn prove_operator(worker: &Worker, door: Door<'_>, name: &str) -> Resu
 fn strict(database: &Database) -> Database {
     let mut database = database.clone();
     database.auth.everyone = None;
-    if database.auth.method == Method::Trust {
+    if !database.auth.method.asks() {
         database.auth.method = Method::ScramSha256;
     }
     database
@@ -128,6 +132,9 @@ impl Door<'_> {
         name: &str,
         found: Result<User, Denied>,
     ) -> Result<(User, Option<Proof>), End> {
+        if auth.method == Method::Cert {
+            return self.certified(name, found).map(|user| (user, None));
+        }
         let client = self.link.ends().peer;
         let asked = found.as_ref().map_err(|denied| *denied);
         let (question, verdict) = auth.question(seed, name, asked);
@@ -146,10 +153,31 @@ impl Door<'_> {
         Ok((user, proof))
     }
 
+    /// The client is `name` if its certificate says so.
+    fn certified(&self, name: &str, found: Result<User, Denied>) -> Result<User, End> {
+        let names = names(self.link).ok_or(Fault::NoCertificate)?;
+        let user = match names.contain(name) {
+            true => found,
+            false => Err(Denied::OtherCertificate),
+        };
+        user.map_err(|why| {
+            events::login_denied(&self.link.ends().peer, name, &why);
+            let user = name.to_owned();
+            Fault::WrongCertificate { user }.into()
+        })
+    }
+
     async fn answer(self, question: Question) -> Result<Result<Proof, Unproven>, End> {
         let random = random().map_err(Fault::Randomness)?;
         Ok(authenticate(self.link, self.ahead, self.preface, question, random).await)
     }
+}
+
+/// Whom the client's certificate names; `None`: it has shown none. One that is shown has been
+/// verified, or there were no connection.
+fn names(link: &Link) -> Option<Names> {
+    let certificate = link.tls()?.certificates().first()?;
+    Some(Names::read(certificate))
 }
 
 /// The log is told why; the client hears that the password is wrong.

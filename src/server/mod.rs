@@ -4,6 +4,7 @@
 mod accept;
 mod client;
 mod console;
+mod knock;
 mod login;
 mod numbers;
 mod plan;
@@ -20,7 +21,7 @@ use crate::admin::{Census, History};
 use accept::Listener;
 use plan::Plan;
 pub use reader::Reader;
-pub use settings::{Database, Listen, Settings, Shutdown};
+pub use settings::{Database, Listen, Settings, Shutdown, Tls, TlsDemand};
 use worker::Mail;
 
 /// Why the ambassador does not start.

@@ -1,10 +1,13 @@
 //! What the configuration says of listening and of databases.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::ServerConfig;
 
 use crate::admin;
 use crate::auth;
 use crate::backend;
+use crate::net::tls::Papers;
 use crate::pool;
 use crate::session;
 use crate::topology;
@@ -28,11 +31,31 @@ pub struct Settings {
     pub workers: usize,
     /// 0: no limit.
     pub max_clients: usize,
+    /// `None`: no TLS with clients.
+    pub tls: Option<Tls>,
     /// TLS, start-up and authentication together; zero: no limit.
     pub login_timeout: Duration,
     pub shutdown: Shutdown,
     pub databases: Vec<Database>,
     pub admin: admin::Settings,
+}
+
+/// TLS with clients; not on Unix sockets.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub demand: TlsDemand,
+    pub papers: Arc<Papers<ServerConfig>>,
+}
+
+/// What is asked of a client that comes over a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsDemand {
+    /// Nothing: it may have TLS.
+    Allow,
+    /// TLS.
+    Require,
+    /// TLS, and a certificate of its own.
+    VerifyClient,
 }
 
 /// `[shutdown]`.

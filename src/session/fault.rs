@@ -84,8 +84,6 @@ pub enum Fault {
     Randomness(#[source] io::Error),
     #[error("{0}")]
     Startup(#[source] startup::Refused),
-    #[error("ambassador: protocol violation during start-up: {0}")]
-    StartupOrder(#[source] handshake::Error),
     #[error("ambassador: login took longer than {0:?} (login_timeout)")]
     LoginTimeout(Duration),
     #[error("ambassador: sorry, too many clients already ({limit}, max_clients)")]
@@ -94,6 +92,12 @@ pub enum Fault {
     WrongPassword { user: String },
     #[error("{0}")]
     Unproven(#[source] handshake::Unproven),
+    #[error("ambassador: connections without TLS are refused (tls_mode)")]
+    TlsRequired,
+    #[error("connection requires a valid client certificate")]
+    NoCertificate,
+    #[error("certificate authentication failed for user \"{user}\"")]
+    WrongCertificate { user: String },
     #[error("ambassador: database \"{database}\": the backend cannot be asked who may log in")]
     NotAsked { database: String },
     #[error("ambassador: database \"{database}\" is not configured")]
@@ -124,12 +128,15 @@ impl Fault {
             Self::Setting { code, .. } => *code,
             Self::StatementMode { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
-            Self::Protocol | Self::StartupOrder(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::Protocol => SqlState::PROTOCOL_VIOLATION,
             Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
             Self::IdleInTransaction { .. } => SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
             Self::ClientIdle { .. } => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Randomness(_) | Self::Panic => SqlState::INTERNAL_ERROR,
-            Self::Startup(startup::Refused::NoUser) => SqlState::INVALID_AUTHORIZATION,
+            Self::Startup(startup::Refused::NoUser)
+            | Self::TlsRequired
+            | Self::NoCertificate
+            | Self::WrongCertificate { .. } => SqlState::INVALID_AUTHORIZATION,
             Self::Startup(startup::Refused::Version(_)) => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Startup(startup::Refused::Replication(_)) => SqlState::INVALID_PARAMETER_VALUE,
             Self::Startup(_) => SqlState::PROTOCOL_VIOLATION,
@@ -146,7 +153,9 @@ impl Fault {
     pub fn is_told(&self) -> bool {
         matches!(
             self,
-            Self::WrongPassword { .. } | Self::Unproven(handshake::Unproven::Scram(_))
+            Self::WrongPassword { .. }
+                | Self::WrongCertificate { .. }
+                | Self::Unproven(handshake::Unproven::Scram(_))
         )
     }
 
@@ -181,13 +190,17 @@ impl Fault {
             Self::Shutdown | Self::Draining => Some("Connect again."),
             Self::NotAsked { .. } => Some("Check that auth.query works for auth.query_user."),
             Self::LoginTimeout(_) => Some("Raise login_timeout in [listen]."),
+            Self::TlsRequired => Some("Connect with sslmode=require, or a stronger one."),
+            Self::NoCertificate => {
+                Some("Give the client a certificate and its key, and let it use TLS.")
+            }
             Self::Aborted
             | Self::Protocol
             | Self::Cancelled
             | Self::Killed
             | Self::Randomness(_)
-            | Self::StartupOrder(_)
             | Self::WrongPassword { .. }
+            | Self::WrongCertificate { .. }
             | Self::Unproven(_)
             | Self::Panic => None,
         }
