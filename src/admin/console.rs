@@ -122,6 +122,7 @@ impl<'a, H: House> Console<'a, H> {
         }
         // A client that does not read its own end is not waited for.
         tokio::time::timeout(LAST_WORDS, self.flush()).await.ok();
+        self.link.farewell();
         end
     }
 

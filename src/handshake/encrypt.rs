@@ -39,8 +39,9 @@ pub async fn encrypt(
         other @ (Stream::Unix(_) | Stream::Tls(_)) => return Ok(Link::new(other)),
     };
     let tls = tls::accept(socket, settings, ahead);
-    let tls = tls.await.map_err(TlsError::Handshake)?;
+    let mut tls = tls.await.map_err(TlsError::Handshake)?;
     if direct && tls.session().alpn_protocol().is_none() {
+        tls.farewell();
         return Err(TlsError::NoAlpn);
     }
     Ok(Link::new(Stream::Tls(Box::new(tls))))

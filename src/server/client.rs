@@ -109,6 +109,7 @@ async fn login(worker: &Rc<Worker>, link: Link, seat: &mut ClientSeat) -> Option
         }
         Ok(Visit::Cancel { pid, key }) => {
             cancel(worker.plan(), pid, &key).await;
+            link.farewell();
             None
         }
         Ok(Visit::Nothing) => None,
@@ -323,6 +324,7 @@ async fn refuse(
         Poll::Ready(())
     })
     .await;
+    link.farewell();
 }
 
 /// Why a client is refused, in one word for the counters.

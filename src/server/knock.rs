@@ -34,6 +34,7 @@ pub async fn knock(worker: &Worker, mut link: Link, limit: &Limit) -> Knock {
             (Ok(Err(error)), _) if error.is_silent() => {
                 events::client_refused(&link.ends().peer, &error);
                 count_refused(worker, None, "protocol");
+                link.farewell();
                 return Knock::Gone;
             }
             (Ok(Err(error)), _) => return Knock::Refused(link, told(error)),

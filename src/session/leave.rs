@@ -239,5 +239,6 @@ impl Drop for Session {
         let (pid, key) = identity.key;
         self.shared.cancels.revoke(pid, key);
         self.shared.sessions.leave(self.handle.id);
+        self.client.farewell();
     }
 }

@@ -274,6 +274,7 @@ impl Drop for Replication {
         let (pid, key) = self.key;
         self.shared.cancels.revoke(pid, key);
         self.shared.sessions.leave(self.handle.id);
+        self.client.farewell();
     }
 }
 

@@ -25,6 +25,7 @@ mod deallocated;
 mod deferred;
 mod differential;
 mod door;
+mod downstream_tls;
 mod driver;
 mod drivers;
 mod ending;

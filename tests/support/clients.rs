@@ -50,6 +50,24 @@ pub fn try_psql(port: u16, database: &str, sql: &str) -> Output {
     client::finish(&mut psql, "psql", PATIENCE).unwrap()
 }
 
+/// As [`try_psql`], with a connection string of one's own: `host=… sslmode=…`.
+pub fn psql_to(conninfo: &str, sql: &str) -> Output {
+    let mut psql = program("psql");
+    psql.args([
+        "-X",
+        "-A",
+        "-t",
+        "-q",
+        "-w",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        sql,
+    ])
+    .args(["-d", conninfo]);
+    client::finish(&mut psql, "psql", PATIENCE).unwrap()
+}
+
 /// What pgbench found.
 #[derive(Debug, Clone)]
 pub struct Bench {

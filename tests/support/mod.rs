@@ -15,6 +15,7 @@
     reason = "each test binary uses its part; here a failure is a failed test"
 )]
 
+pub mod certificates;
 pub mod clients;
 pub mod papers;
 mod served;
