@@ -252,7 +252,10 @@ fn what_is_not_served_yet_is_kept() {
     let config = valid("health.toml");
     let health = &config.health["app"];
     assert_eq!(health.user.as_deref(), Some("monitor"));
-    assert_eq!(health.password.as_ref().unwrap().expose(), "from file");
+    assert_eq!(
+        health.password.as_ref().unwrap().now().expose(),
+        "from file"
+    );
     let config = valid("log_json.toml");
     assert_eq!(
         (config.log.format, config.log.level),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Detail, History, Report};
+use crate::net::tls::State;
 use crate::session::SessionId;
 
 /// The running ambassador, as operators may look at it and move it.
@@ -21,6 +22,9 @@ pub trait House {
 
     /// The databases of the configuration, in its order.
     fn databases(&self) -> &[Database];
+
+    /// The certificates of both sides, and how their files are.
+    fn papers(&self) -> Vec<State>;
 
     /// Clients that are connected and not logged in.
     fn arriving(&self, logged_in: usize) -> usize;

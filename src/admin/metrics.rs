@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 
 use self::page::{Kind, Page};
 use super::{Census, Clients, History, PoolHistory, remembered_as};
+use crate::net::tls::State;
 use crate::pool::{Counts, Key};
 use crate::telemetry::counters::{CONNECTED, Times, Totals};
 
@@ -44,13 +45,22 @@ const FAMILIES: &[Family] = &[
     upstream_connect_times,
     received,
     sent,
+    certificates,
     process,
 ];
 
 /// Writes all that is known. Lets others of its thread go on in between: nobody waits for a
 /// whole page.
-pub async fn render(process: &Process, history: History, census: Vec<Census>) -> String {
-    let figures = Figures::new(process.clone(), history, census);
+pub async fn render(
+    process: &Process,
+    history: History,
+    census: Vec<Census>,
+    papers: Vec<State>,
+) -> String {
+    let figures = Figures {
+        papers,
+        ..Figures::new(process.clone(), history, census)
+    };
     let mut page = Page::default();
     for family in FAMILIES {
         family(&mut page, &figures);
@@ -65,6 +75,7 @@ struct Figures {
     pools: Vec<Pool>,
     refused: Vec<(String, BTreeMap<&'static str, u64>)>,
     panics: u64,
+    papers: Vec<State>,
 }
 
 /// One pool, all workers together.
@@ -105,6 +116,7 @@ impl Figures {
             pools,
             refused: history.refused,
             panics: history.panics,
+            papers: Vec::new(),
         }
     }
 
@@ -393,6 +405,42 @@ fn sent(page: &mut Page, figures: &Figures) {
     samples(page, ["side"], values);
 }
 
+fn certificates(page: &mut Page, figures: &Figures) {
+    page.family(
+        "tls_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When the first of a file's certificates in use expires, in seconds since 1970.",
+    );
+    let mut first: BTreeMap<String, i64> = BTreeMap::new();
+    for paper in figures.papers.iter().flat_map(|state| &state.papers) {
+        let end = first.entry(paper.file.display().to_string());
+        let end = end.or_insert(paper.not_after);
+        *end = paper.not_after.min(*end);
+    }
+    for (file, end) in first {
+        page.sample(&[("file", &file)], number(u64::try_from(end).unwrap_or(0)));
+    }
+    page.family(
+        "tls_reloads_total",
+        Kind::Counter,
+        "Times that certificates were read anew because their files had changed (ok), or were of no use (failed).",
+    );
+    for state in &figures.papers {
+        let table = ("table", state.table.as_str());
+        page.sample(&[table, ("result", "ok")], number(state.renewed));
+        page.sample(&[table, ("result", "failed")], number(state.refused));
+    }
+    page.family(
+        "tls_files_refused",
+        Kind::Gauge,
+        "1 while the files as they are now are of no use, and the certificates of before stay in use.",
+    );
+    for state in &figures.papers {
+        let refused = u64::from(state.why_refused.is_some());
+        page.sample(&[("table", &state.table)], number(refused));
+    }
+}
+
 fn process(page: &mut Page, figures: &Figures) {
     page.family(
         "session_panics_total",
@@ -445,7 +493,7 @@ mod tests {
             pools,
             ..History::default()
         };
-        render(&process, history, Vec::new()).await
+        render(&process, history, Vec::new(), Vec::new()).await
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What SHOW shows: PgBouncer's columns under its names and in its order, ours behind them.
 
 mod backends;
+mod certificates;
 mod databases;
 mod house;
 mod pools;
@@ -33,6 +34,7 @@ pub enum Topic {
     Help,
     Pins,
     Backends,
+    Certificates,
 }
 
 const TOPICS: &[(&str, Topic)] = &[
@@ -51,6 +53,7 @@ const TOPICS: &[(&str, Topic)] = &[
     ("help", Topic::Help),
     ("pins", Topic::Pins),
     ("backends", Topic::Backends),
+    ("certificates", Topic::Certificates),
 ];
 
 impl Topic {
@@ -76,6 +79,7 @@ impl Topic {
             Self::Help => HELP,
             Self::Pins => sockets::PINS,
             Self::Backends => backends::COLUMNS,
+            Self::Certificates => certificates::COLUMNS,
         }
     }
 
@@ -92,7 +96,8 @@ impl Topic {
             | Self::State
             | Self::Version
             | Self::Help
-            | Self::Backends => Detail::Pools,
+            | Self::Backends
+            | Self::Certificates => Detail::Pools,
         }
     }
 
@@ -114,6 +119,7 @@ impl Topic {
             Self::Help => house::help(),
             Self::Pins => sockets::pins(facts),
             Self::Backends => backends::rows(facts),
+            Self::Certificates => certificates::rows(facts),
         }
     }
 }

@@ -82,7 +82,7 @@ impl Subject for Told {
 
     async fn metrics(&self) -> String {
         let (history, census) = (self.door.history(), self.door.census().await);
-        metrics::render(&self.process, history, census).await
+        metrics::render(&self.process, history, census, self.door.papers()).await
     }
 }
 

@@ -97,7 +97,7 @@ async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
     };
     let mut heard: Vec<Told> = Vec::new();
     tokio::select! {
-        told = signals.next() => heard.push(told),
+        told = signals.next(door) => heard.push(told),
         // The console's SHUTDOWN does what a first SIGTERM does.
         () = door.asked_to_end() => {}
     }
@@ -110,7 +110,7 @@ async fn watch(door: &Door, shutdown: Shutdown) -> ExitCode {
     loop {
         let told = tokio::select! {
             () = &mut drained => return ExitCode::SUCCESS,
-            told = signals.next() => told,
+            told = signals.next(door) => told,
         };
         if heard.contains(&told) {
             tracing::warn!(
@@ -188,12 +188,15 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self, door: &Door) -> Told {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Told::Terminate,
                 _ = self.interrupt.recv() => return Told::Interrupt,
-                _ = self.reload.recv() => tracing::warn!("SIGHUP: reloading is not supported yet; nothing has changed"),
+                _ = self.reload.recv() => {
+                    door.reread();
+                    tracing::warn!("SIGHUP: certificates and keys were read again, as passwords are at every login; reloading the rest is not supported yet");
+                }
             }
         }
     }

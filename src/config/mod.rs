@@ -39,7 +39,7 @@ pub use tree::Variable;
 pub use url::UrlWrong;
 pub use workers::cpus;
 
-use crate::auth::Secret;
+use crate::auth::Password;
 use crate::server;
 
 /// All that was asked for, checked: past this room it cannot be wrong.
@@ -122,9 +122,9 @@ impl fmt::Display for AdminAddress {
 }
 
 /// `[databases.NAME.health]`: the login of our own connections.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HealthSettings {
     pub user: Option<String>,
-    pub password: Option<Secret>,
+    pub password: Option<Password>,
     pub database: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! As whom does the ambassador itself log in to a backend?
 
 use super::{HealthSettings, KeyPath};
-use crate::auth::{Credential, Password, User};
+use crate::auth::{Credential, User};
 use crate::server::Database;
 
 /// Whom everyone trusts who trusts anybody.
@@ -25,7 +25,7 @@ pub fn own(database: &Database, health: &HealthSettings) -> Own {
             user: user.clone(),
             database: name,
             credential: match &health.password {
-                Some(password) => Credential::Password(Password::from(password.clone())),
+                Some(password) => Credential::Password(password.clone()),
                 None => Credential::Nothing,
             },
             key: key_of(database, &["health", "password_file"]),

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,13 +13,13 @@ use super::{
     AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings, listen_tls,
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
-    secret_file,
+    secret_file::SecretFile,
     section::Section,
     shown,
     tree::{Node, Value},
     units, workers,
 };
-use crate::auth::Method;
+use crate::auth::{Method, Password};
 use crate::backend;
 use crate::pool;
 use crate::server::{self, Database, Listen, Shutdown};
@@ -227,10 +228,12 @@ impl Reader<'_> {
         let health = section.table("health");
         let key = "password_file";
         let path = health.text(key).map(PathBuf::from);
-        let password = path.map(|path| secret_file::text(&path));
+        let password = path.map(|path| SecretFile::open(&path));
         HealthSettings {
             user: health.text("user"),
-            password: password.and_then(|secret| note(&health, key, secret)),
+            password: password
+                .and_then(|file| note(&health, key, file))
+                .map(|file| Password::Kept(Arc::new(file))),
             database: health.text("database"),
         }
     }

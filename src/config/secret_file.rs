@@ -67,7 +67,7 @@ impl Read {
 }
 
 /// A file's text without its last line break.
-pub fn text(path: &Path) -> Result<Secret, Wrong> {
+fn text(path: &Path) -> Result<Secret, Wrong> {
     let text = fs::read_to_string(path).map(zeroize::Zeroizing::new);
     let text = text.map_err(|source| Wrong::SecretFile {
         path: path.to_owned(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::admin::{self, Console, Detail, History, House, Pauses, Report, Rights, Visitor};
 use crate::auth::Method;
-use crate::net::Link;
+use crate::net::{Link, tls::State};
 use crate::protocol::Parameters;
 use crate::protocol::backend::{
     Status, put_authentication_ok, put_key_data, put_parameter_status, put_ready,
@@ -202,6 +202,10 @@ impl House for Plan {
 
     fn databases(&self) -> &[admin::Database] {
         &self.databases
+    }
+
+    fn papers(&self) -> Vec<State> {
+        self.rotation.states()
     }
 
     fn arriving(&self, logged_in: usize) -> usize {

@@ -9,6 +9,7 @@ mod login;
 mod numbers;
 mod plan;
 mod reader;
+mod rotation;
 mod settings;
 mod verifiers;
 mod worker;
@@ -18,6 +19,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 use tokio::sync::oneshot;
 
 use crate::admin::{Census, History};
+use crate::net::tls::State;
 use accept::Listener;
 use plan::Plan;
 pub use reader::Reader;
@@ -76,6 +78,16 @@ impl Door {
     /// How much every worker has at the moment.
     pub async fn census(&self) -> Vec<Census> {
         self.0.census().await
+    }
+
+    /// Reads all certificates, keys and authorities anew.
+    pub fn reread(&self) {
+        self.0.rotation.look(true);
+    }
+
+    /// The certificates of both sides, and how their files are.
+    pub fn papers(&self) -> Vec<State> {
+        self.0.rotation.states()
     }
 
     /// Waits until an operator asks for the end.

@@ -15,7 +15,7 @@ use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 
-use super::{Database, Settings, console, numbers::Marks, worker::Mail};
+use super::{Database, Settings, console, numbers::Marks, rotation::Rotation, worker::Mail};
 use crate::admin::{self, Pauses};
 use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
@@ -50,6 +50,7 @@ pub struct Plan {
     closed: AtomicBool,
     /// Each worker's.
     doorbooks: Box<[Doorbook]>,
+    pub rotation: Rotation,
     /// What makes up the salts and the secrets of those who do not exist.
     pub seed: Seed,
 }
@@ -76,6 +77,7 @@ impl Plan {
         let doorbooks = (0..workers).map(doorbook).collect();
         let plan = Self {
             databases: console::databases(&settings),
+            rotation: Rotation::of(&settings),
             pauses: Mutex::default(),
             marks: Mutex::new(Marks::new(Instant::now())),
             asked_to_end: Notify::new(),

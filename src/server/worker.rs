@@ -21,6 +21,7 @@ use super::{
     client,
     numbers::APART,
     plan::{ClientSeat, Plan},
+    rotation,
     verifiers::Verifiers,
 };
 use crate::admin::{Census, Detail, House, Report};
@@ -430,6 +431,7 @@ async fn tick(worker: Rc<Worker>) {
         .values()
         .any(|settings| settings.has_limits());
     let mut marked = Instant::now();
+    let mut looked = marked;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -439,6 +441,10 @@ async fn tick(worker: Rc<Worker>) {
         if worker.index() == 0 && now.saturating_duration_since(marked) >= APART {
             marked = now;
             worker.plan.mark(now);
+        }
+        if worker.index() == 0 && now.saturating_duration_since(looked) >= rotation::APART {
+            looked = now;
+            worker.plan.rotation.look(false);
         }
         worker.shared.sessions.look();
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();

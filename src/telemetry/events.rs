@@ -1,6 +1,7 @@
 //! One event, one function; what is logged has one wording, and one line.
 
 use core::fmt::{self, Display, Write};
+use std::path::Path;
 
 use tracing::{debug, info, warn};
 
@@ -107,6 +108,32 @@ pub fn verifier_not_asked(database: &str, why: &dyn Display) {
 /// A password's file could not be read anew.
 pub fn secret_not_read(why: &dyn Display) {
     warn!("the password of before counts: {}", Line(why));
+}
+
+/// Certificates, keys or authorities were read anew.
+pub fn papers_renewed(table: &str) {
+    info!(
+        table,
+        "the certificates were read anew; new connections use them"
+    );
+}
+
+/// The files are of no use as they are.
+pub fn papers_refused(table: &str, why: &dyn Display) {
+    warn!(
+        table,
+        "the certificates of before stay in use: {}",
+        Line(why)
+    );
+}
+
+/// A certificate expires in so many whole days; below 0: it has.
+pub fn certificate_expires(file: &Path, subject: &str, days: i64) {
+    let (file, subject) = (file.display(), Line(&subject));
+    match days {
+        ..0 => warn!(%file, %subject, "a certificate has expired"),
+        days => warn!(%file, %subject, days, "a certificate expires soon"),
+    }
 }
 
 /// A client left, or was sent away.

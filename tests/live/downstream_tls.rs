@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Output,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,6 +37,15 @@ impl Front {
     /// With these keys, of which `listen.tls_…_file` are given already, and these databases; in
     /// both FOLDER and PORT (of Postgres) are replaced.
     pub fn new(listen: &str, databases: &str) -> Self {
+        Self::prepared(listen, databases, |_, _| ())
+    }
+
+    /// The same, with more done to the folder before the ambassador starts.
+    pub fn prepared(
+        listen: &str,
+        databases: &str,
+        prepare: impl FnOnce(&Path, &Authority),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("the authority");
         let at = folder.path();
@@ -45,6 +54,7 @@ impl Front {
             .issue("ambassador", &["localhost", "127.0.0.1"])
             .write(at, "server");
         authority.issue(SUPERUSER, &[]).write(at, "client");
+        prepare(at, &authority);
         let path = at.join("front.toml");
         let text = format!(
             "[listen]\ntls_cert_file = \"FOLDER/server.crt\"\ntls_key_file = \"FOLDER/server.key\"\n\
@@ -172,13 +182,18 @@ fn all(mut stream: impl Read) -> Result<Vec<u8>, String> {
     }
 }
 
-fn who() -> Vec<u8> {
+pub fn who() -> Vec<u8> {
     startup(VERSION, &[("user", SUPERUSER), ("database", "postgres")])
 }
 
 /// Logs in, asks for a sum, leaves; all that the server said.
 fn visit(stream: &mut Secret) -> Vec<u8> {
     stream.write_all(&who()).unwrap();
+    sum(stream)
+}
+
+/// Asks for a sum and leaves; all that the server said.
+pub fn sum(stream: &mut Secret) -> Vec<u8> {
     stream.write_all(&query("select 40 + 2 as sum")).unwrap();
     stream.write_all(b"X\0\0\0\x04").unwrap();
     all(stream).unwrap()

@@ -172,7 +172,7 @@ fn a_hangup_is_survived() {
         stage
             .served
             .log()
-            .contains("SIGHUP: reloading is not supported yet")
+            .contains("SIGHUP: certificates and keys were read again")
     });
     assert_eq!(client.value("select 1"), "1");
 }

@@ -46,6 +46,7 @@ mod pool;
 mod protocol;
 mod psql;
 mod replication;
+mod rotation;
 mod scrape;
 mod settings;
 mod sizes;

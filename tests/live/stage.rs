@@ -59,15 +59,7 @@ impl Stage {
 
     /// Where the admin's HTTP listens, as the log tells it.
     pub fn admin(&self) -> u16 {
-        let told = "metrics and probes on 127.0.0.1:";
-        let port = || {
-            let log = self.served.log();
-            let (_, rest) = log.split_once(told)?;
-            let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
-            rest.get(..digits)?.parse().ok()
-        };
-        eventually("the admin's HTTP listens", || port().is_some());
-        port().unwrap()
+        admin_port(&self.served)
     }
 
     pub fn port(&self) -> u16 {
@@ -112,6 +104,19 @@ impl Stage {
         alike(&seen, &expected);
         seen
     }
+}
+
+/// Where an ambassador's HTTP listens, as its log tells it.
+pub fn admin_port(served: &Served) -> u16 {
+    let told = "metrics and probes on 127.0.0.1:";
+    let port = || {
+        let log = served.log();
+        let (_, rest) = log.split_once(told)?;
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        rest.get(..digits)?.parse().ok()
+    };
+    eventually("the admin's HTTP listens", || port().is_some());
+    port().unwrap()
 }
 
 /// What was seen through the ambassador is what was seen directly; else shows where they part.

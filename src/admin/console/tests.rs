@@ -14,7 +14,7 @@ use tokio::{
 
 use super::*;
 use crate::admin::{Database, Detail, History, Pauses, Report, Settings};
-use crate::net::Stream;
+use crate::net::{Stream, tls::State};
 use crate::protocol::notice;
 use crate::session::{SessionId, Who};
 
@@ -50,6 +50,10 @@ impl House for Paper {
 
     fn databases(&self) -> &[Database] {
         &[]
+    }
+
+    fn papers(&self) -> Vec<State> {
+        Vec::new()
     }
 
     fn arriving(&self, _: usize) -> usize {

@@ -12,6 +12,11 @@ pub fn written(moment: Instant) -> String {
     calendar(since.unwrap_or_default())
 }
 
+/// The same of seconds since 1970; what was before that reads as its first moment.
+pub fn of_unix(seconds: i64) -> String {
+    calendar(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
 /// Source: "chrono-Compatible Low-Level Date Algorithms" (H. Hinnant), `civil_from_days`.
 fn calendar(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
