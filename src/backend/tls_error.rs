@@ -3,7 +3,7 @@
 use std::{fmt, path::Path};
 
 use super::{Encryption, secure::Words};
-use crate::net::tls::{Authorities, ClientSettings, Mode, Refusal};
+use crate::net::tls::{Authorities, ClientSettings, Keys, Mode, Refusal};
 
 /// Why a backend is not reached by TLS.
 #[derive(Debug)]
@@ -228,6 +228,28 @@ impl Words {
             (Self::Url, key) => key,
         };
         format!("the URL's {parameter}")
+    }
+
+    /// What the files' table is called, and their keys.
+    pub fn papers(&self) -> (String, Keys) {
+        match self {
+            Self::Table(table) => (
+                format!("{table}.upstream_tls"),
+                Keys {
+                    authorities: "ca_file",
+                    certificate: "cert_file",
+                    key: "key_file",
+                },
+            ),
+            Self::Url => (
+                "url".to_owned(),
+                Keys {
+                    authorities: "sslrootcert",
+                    certificate: "sslcert",
+                    key: "sslkey",
+                },
+            ),
+        }
     }
 
     fn address(&self) -> String {

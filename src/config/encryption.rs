@@ -10,7 +10,7 @@ use super::{
 };
 use crate::backend::{ChannelBinding, Encryption, Negotiation, RequireAuth, Words};
 use crate::net::tls::{
-    Authorities, Client, ClientSettings, FileError, IdentityFiles, MinVersion, Mode,
+    Authorities, Client, ClientSettings, FileError, Flaw, IdentityFiles, MinVersion, Mode,
 };
 
 const MODES: [(&str, Option<Mode>); 5] = [
@@ -63,10 +63,11 @@ impl Reader<'_> {
         if mode == Mode::Disable {
             return None;
         }
-        match Client::load(settings) {
+        let (called, keys) = words.papers();
+        match Client::load(settings, called, keys) {
             Ok(client) => Some(Encryption::new(client, server_name, negotiation, words)),
-            Err(errors) => {
-                for error in errors {
+            Err(flaws) => {
+                for Flaw { error, .. } in flaws.0 {
                     let (at, wrong) = (key(&table, &error), Wrong::TlsFile(error));
                     match (at, &self.upstream) {
                         (None, Some(given)) => section.mistake_whole(&given.at, wrong),

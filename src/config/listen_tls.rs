@@ -46,7 +46,7 @@ pub fn tls(listen: &Section<'_>) -> Option<Tls> {
         }),
         Err(flaws) => {
             for flaw in flaws.0 {
-                listen.mistake(flaw.key, Wrong::Paper(flaw.error));
+                listen.mistake(flaw.key, Wrong::TlsFile(flaw.error));
             }
             None
         }

@@ -7,7 +7,6 @@ use std::{io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
 use super::url::UrlWrong;
-use crate::net::tls::FileError;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,8 +206,6 @@ pub enum Wrong {
     Needs { other: String },
     #[error("is of no use while {other} is {value:?}, its default")]
     OfNoUse { other: String, value: &'static str },
-    #[error("{0}")]
-    Paper(#[source] FileError),
     #[error("larger than {other} = {value}")]
     Exceeds { other: String, value: String },
     #[error("below {other} = {value}")]

@@ -33,8 +33,11 @@ impl Rotation {
     pub fn of(settings: &Settings) -> Self {
         let listen = settings.tls.iter();
         let listen = listen.map(|tls| Arc::clone(&tls.papers) as Arc<dyn Renewable>);
+        let databases = settings.databases.iter();
+        let upstream = databases.filter_map(|database| database.backend.tls.as_ref());
+        let upstream = upstream.map(|tls| Arc::clone(tls.client.papers()) as Arc<dyn Renewable>);
         Self {
-            papers: listen.collect(),
+            papers: listen.chain(upstream).collect(),
             reminders: Mutex::default(),
         }
     }

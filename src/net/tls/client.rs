@@ -3,8 +3,8 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustls::{
@@ -17,8 +17,8 @@ use rustls::{
 use tokio::net::TcpStream;
 
 use super::{
-    ALPN, FileError, HandshakeError, Identity, IdentityFiles, Tls, handshake, provider,
-    trust::Trust, verify::Verifier,
+    ALPN, FileError, Flaw, Flaws, HandshakeError, Identity, IdentityFiles, Papers, PapersFile, Tls,
+    handshake, provider, trust::Trust, verify::Verifier,
 };
 
 /// What a server has to show, as libpq's `sslmode` (but `allow`).
@@ -97,32 +97,44 @@ impl Default for ClientSettings {
     }
 }
 
-/// TLS as a client, with its files read. Shared by all who dial: they take up each other's
+/// How the configuration calls the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    pub authorities: &'static str,
+    pub certificate: &'static str,
+    pub key: &'static str,
+}
+
+/// TLS as a client, with its files read, and read anew when they change. Shared by all who dial: they take up each other's
 /// TLS sessions.
 #[derive(Debug)]
 pub struct Client {
     settings: ClientSettings,
-    loaded: RwLock<Arc<ClientConfig>>,
+    papers: Arc<Papers<ClientConfig>>,
 }
 
 impl Client {
-    /// Reads the files.
+    /// Reads the files that this table of the configuration names by these keys.
     ///
     /// # Errors
     /// Names each file that cannot be used, and why.
-    pub fn load(settings: ClientSettings) -> Result<Self, Vec<FileError>> {
-        let loaded = RwLock::new(Arc::new(config(&settings)?));
-        Ok(Self { settings, loaded })
+    pub fn load(settings: ClientSettings, table: String, keys: Keys) -> Result<Self, Flaws> {
+        let files = files(&settings, keys);
+        let again = (settings.clone(), files.clone());
+        let papers = Papers::new(table, files, move || {
+            let (settings, files) = &again;
+            let config = config(settings).map_err(|errors| flaws(errors, files))?;
+            Ok(Arc::new(config))
+        })?;
+        Ok(Self {
+            settings,
+            papers: Arc::new(papers),
+        })
     }
 
-    /// Reads the files again: what is dialled from now on uses what they say.
-    ///
-    /// # Errors
-    /// As [`Client::load`]; what was read before goes on being used.
-    pub fn renew(&self) -> Result<(), Vec<FileError>> {
-        let config = Arc::new(config(&self.settings)?);
-        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
+    /// What the files hold, and how they are looked after.
+    pub fn papers(&self) -> &Arc<Papers<ClientConfig>> {
+        &self.papers
     }
 
     pub fn settings(&self) -> &ClientSettings {
@@ -148,12 +160,36 @@ impl Client {
                 return Err(HandshakeError::Lost(error));
             }
         };
-        let config = {
-            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(&loaded)
-        };
-        handshake::connect(socket, config, name).await
+        handshake::connect(socket, self.papers.settings(), name).await
     }
+}
+
+fn files(settings: &ClientSettings, keys: Keys) -> Vec<PapersFile> {
+    let file = |key, path: &Path, shown| PapersFile {
+        key,
+        path: path.to_owned(),
+        shown,
+    };
+    let mut files = Vec::new();
+    if let (true, Authorities::File(path)) = (settings.mode.verifies(), &settings.authorities) {
+        files.push(file(keys.authorities, path, true));
+    }
+    if let Some(identity) = &settings.identity {
+        files.push(file(keys.certificate, &identity.certificate, true));
+        files.push(file(keys.key, &identity.key, false));
+    }
+    files
+}
+
+fn flaws(errors: Vec<FileError>, files: &[PapersFile]) -> Flaws {
+    let flaw = |error: FileError| {
+        let file = files.iter().find(|file| file.path == error.path);
+        Flaw {
+            key: file.map_or("", |file| file.key),
+            error,
+        }
+    };
+    Flaws(errors.into_iter().map(flaw).collect())
 }
 
 fn config(settings: &ClientSettings) -> Result<ClientConfig, Vec<FileError>> {

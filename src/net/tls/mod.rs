@@ -29,7 +29,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 pub use certificate::{Alternative, Certificate, end_point};
-pub use client::{Authorities, Client, ClientSettings, MinVersion, Mode};
+pub use client::{Authorities, Client, ClientSettings, Keys, MinVersion, Mode};
 pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};

@@ -25,6 +25,7 @@ pub struct Flaws(pub Vec<Flaw>);
 /// A file that cannot be used.
 #[derive(Debug)]
 pub struct Flaw {
+    /// The key that names it; empty where none does, as for what the system trusts.
     pub key: &'static str,
     pub error: FileError,
 }
@@ -33,7 +34,10 @@ impl fmt::Display for Flaws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, Flaw { key, error }) in self.0.iter().enumerate() {
             let between = if at > 0 { "; " } else { "" };
-            write!(f, "{between}{key}: {error}")?;
+            match *key {
+                "" => write!(f, "{between}{error}")?,
+                key => write!(f, "{between}{key}: {error}")?,
+            }
         }
         Ok(())
     }
