@@ -1,6 +1,11 @@
 //! Dials a backend and logs in.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::timeout;
 
@@ -183,12 +188,15 @@ pub async fn connect(
     seat: Seat,
 ) -> Result<Opened, ConnectError> {
     let limit = target.settings.connect_timeout;
+    // Not when it is ready: who wants those gone that were made with what counted until a moment
+    // ago means those too that were being made with it.
+    let begun = Instant::now();
     let whole = async {
         let (mut wire, first) = knock(target, login, opening).await?;
         let in_and_settled = async {
             authenticate(&mut wire, login, &target.settings, first).await?;
             wire.admitted = true;
-            settle(wire, id, seat).await
+            settle(wire, id, seat, begun).await
         };
         in_and_settled.await.map_err(|error| seen(target, error))
     };
@@ -202,7 +210,12 @@ pub async fn connect(
 }
 
 /// Reads what comes between AuthenticationOk and the first ReadyForQuery.
-async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Opened, ConnectError> {
+async fn settle(
+    mut wire: Wire,
+    id: ConnectionId,
+    seat: Seat,
+    begun: Instant,
+) -> Result<Opened, ConnectError> {
     let mut statuses = Parameters::default();
     let mut identity = None;
     let (mut reported, mut kept) = (0, 0);
@@ -238,7 +251,7 @@ async fn settle(mut wire: Wire, id: ConnectionId, seat: Seat) -> Result<Opened, 
         return Err(ConnectError::Protocol);
     }
     let (pid, key) = identity.unwrap_or_default();
-    let badge = Badge::new(id, pid, wire.link.ends(), std::time::Instant::now());
+    let badge = Badge::new(id, pid, wire.link.ends(), begun);
     let connection = Connection {
         id,
         badge,

@@ -5,6 +5,7 @@
 //! once, and the two transcripts are the same.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -13,7 +14,7 @@ use std::{
 
 use pg_ambassador::app::cluster::{Cluster, client};
 
-use crate::support::{self, Served};
+use crate::support::{self, Served, certificates::Authority};
 
 const CLIENTS: u32 = 20;
 /// How often each client does every scenario.
@@ -31,41 +32,52 @@ struct Driver {
 
 #[test]
 fn psycopg_sees_no_difference() {
-    let Some(interpreter) = provided("python/bin/python") else {
-        return support::skip("psycopg is not there: .ci/provide python");
-    };
-    let driver = Driver {
-        interpreter,
-        script: "with_psycopg.py",
-        without: &[],
-    };
-    driver.sees_no_difference();
+    if let Some(driver) = Driver::of_python("with_psycopg.py") {
+        driver.sees_no_difference(Wrapping::Plain);
+    }
 }
 
 #[test]
 fn asyncpg_sees_no_difference() {
-    let Some(interpreter) = provided("python/bin/python") else {
-        return support::skip("asyncpg is not there: .ci/provide python");
-    };
-    let driver = Driver {
-        interpreter,
-        script: "with_asyncpg.py",
-        without: &[],
-    };
-    driver.sees_no_difference();
+    if let Some(driver) = Driver::of_python("with_asyncpg.py") {
+        driver.sees_no_difference(Wrapping::Plain);
+    }
 }
 
 #[test]
 fn node_postgres_sees_no_difference() {
-    if provided("node/provided").is_none() {
-        return support::skip("node-postgres is not there: .ci/provide node");
+    if let Some(driver) = Driver::of_node() {
+        driver.sees_no_difference(Wrapping::Plain);
     }
-    let driver = Driver {
-        interpreter: PathBuf::from("node"),
-        script: "with_pg.mjs",
-        without: &[],
-    };
-    driver.sees_no_difference();
+}
+
+#[test]
+fn psycopg_sees_no_difference_by_tls() {
+    if let Some(driver) = Driver::of_python("with_psycopg.py") {
+        driver.sees_no_difference(Wrapping::Tls);
+    }
+}
+
+#[test]
+fn asyncpg_sees_no_difference_by_tls() {
+    if let Some(driver) = Driver::of_python("with_asyncpg.py") {
+        driver.sees_no_difference(Wrapping::Tls);
+    }
+}
+
+#[test]
+fn node_postgres_sees_no_difference_by_tls() {
+    if let Some(driver) = Driver::of_node() {
+        driver.sees_no_difference(Wrapping::Tls);
+    }
+}
+
+/// How the ambassador is talked to; Postgres itself is without TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrapping {
+    Plain,
+    /// The ambassador wants it, and the driver verifies whom it talks to.
+    Tls,
 }
 
 /// What `.ci/provide` has put into the target folder.
@@ -86,13 +98,60 @@ fn cluster() -> &'static Cluster {
 }
 
 impl Driver {
-    fn sees_no_difference(&self) {
+    fn of_python(script: &'static str) -> Option<Self> {
+        let Some(interpreter) = provided("python/bin/python") else {
+            support::skip(&format!(
+                "the driver of {script} is not there: .ci/provide python"
+            ));
+            return None;
+        };
+        Some(Self {
+            interpreter,
+            script,
+            without: &[],
+        })
+    }
+
+    fn of_node() -> Option<Self> {
+        if provided("node/provided").is_none() {
+            support::skip("node-postgres is not there: .ci/provide node");
+            return None;
+        }
+        Some(Self {
+            interpreter: PathBuf::from("node"),
+            script: "with_pg.mjs",
+            without: &[],
+        })
+    }
+
+    fn sees_no_difference(&self, wrapping: Wrapping) {
         let seed = seed();
         eprintln!("seed {seed}; DRIVERS_SEED={seed} repeats it");
-        let args = ["--workers", "1", "--pool-size", POOL];
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().display();
+        let mut args = ["--workers", "1", "--pool-size", POOL]
+            .map(str::to_owned)
+            .to_vec();
+        let mut asked = String::new();
+        if wrapping == Wrapping::Tls {
+            let authority = Authority::new("the authority");
+            fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
+            authority
+                .issue("ambassador", &["127.0.0.1"])
+                .write(folder.path(), "server");
+            for key in [
+                "tls_mode=require".to_owned(),
+                format!("tls_cert_file={at}/server.crt"),
+                format!("tls_key_file={at}/server.key"),
+            ] {
+                args.extend(["--set".to_owned(), format!("listen.{key}")]);
+            }
+            asked = format!("?sslmode=verify-full&sslrootcert={at}/ca.crt");
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ambassador = Served::ambassador(cluster(), &args);
-        let direct = self.transcript(cluster().port(), seed);
-        let through = self.transcript(ambassador.port(), seed);
+        let direct = self.transcript(cluster().port(), seed, "");
+        let through = self.transcript(ambassador.port(), seed, &asked);
         let scenarios: Vec<&str> = direct.lines().map(scenario).collect();
         let distinct: std::collections::BTreeSet<_> = scenarios.iter().collect();
         assert!(distinct.len() >= 10, "only {distinct:?} were played");
@@ -101,10 +160,10 @@ impl Driver {
     }
 
     /// What the script prints, in a database of its own.
-    fn transcript(&self, port: u16, seed: u64) -> String {
+    fn transcript(&self, port: u16, seed: u64, asked: &str) -> String {
         let database = support::database(cluster());
         let url = format!(
-            "postgres://{}@127.0.0.1:{port}/{database}",
+            "postgres://{}@127.0.0.1:{port}/{database}{asked}",
             pg_ambassador::app::cluster::SUPERUSER
         );
         let ended = client::finish(&mut self.command(&url, seed), self.script, PATIENCE).unwrap();
