@@ -16,6 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tempfile::TempDir;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     stage::{PATIENCE, eventually},
@@ -520,5 +521,47 @@ fn an_operator_may_show_a_certificate_where_clients_log_in_by_that() {
         // It is asked for a password, and has none.
         let refused = front.refused(&words);
         assert!(refused.contains("no password supplied"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn tokio_postgres_works_by_tls_and_cancels_by_it() {
+    let front = tokio::task::spawn_blocking(|| Front::new("tls_mode = \"require\"", ""));
+    let front = front.await.unwrap();
+    let tls = MakeRustlsConnect::new(front.client(None, &[b"postgresql"]));
+    let to = format!(
+        "host=localhost hostaddr=127.0.0.1 port={} user={SUPERUSER} dbname=postgres",
+        front.served.port()
+    );
+    for negotiation in ["postgres", "direct"] {
+        let to = format!("{to} sslmode=require sslnegotiation={negotiation}");
+        let (client, connection) = tokio_postgres::connect(&to, tls.clone()).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let row = client
+            .query_one("select $1::int + 2", &[&40])
+            .await
+            .unwrap();
+        assert_eq!(row.get::<_, i32>(0), 42);
+        // More than a record of TLS holds, both ways.
+        let long = "x".repeat(5_000_000);
+        let row = client.query_one("select $1::text", &[&long]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), long);
+        let (slow, cancel) = (
+            client.query("select pg_sleep(60)", &[]),
+            client.cancel_token(),
+        );
+        let cancelling = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                cancel.cancel_query(tls.clone()).await.unwrap();
+            }
+        };
+        let ended = tokio::select! {
+            ended = slow => ended,
+            () = cancelling => unreachable!(),
+        };
+        assert_eq!(ended.unwrap_err().code().unwrap().code(), "57014");
+        drop(client);
+        connection.await.unwrap().unwrap();
     }
 }
