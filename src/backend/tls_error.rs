@@ -233,14 +233,7 @@ impl Words {
     /// What the files' table is called, and their keys.
     pub fn papers(&self) -> (String, Keys) {
         match self {
-            Self::Table(table) => (
-                format!("{table}.upstream_tls"),
-                Keys {
-                    authorities: "ca_file",
-                    certificate: "cert_file",
-                    key: "key_file",
-                },
-            ),
+            Self::Table(table) => (format!("{table}.upstream_tls"), Keys::default()),
             Self::Url => (
                 "url".to_owned(),
                 Keys {

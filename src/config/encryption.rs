@@ -64,7 +64,7 @@ impl Reader<'_> {
             return None;
         }
         let (called, keys) = words.papers();
-        match Client::load(settings, called, keys) {
+        match Client::load_as(settings, called, keys) {
             Ok(client) => Some(Encryption::new(client, server_name, negotiation, words)),
             Err(flaws) => {
                 for Flaw { error, .. } in flaws.0 {

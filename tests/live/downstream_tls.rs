@@ -20,7 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     stage::{PATIENCE, eventually},
-    support::{self, Served, certificates::Authority, clients},
+    support::{self, Served, clients, papers::Authority},
     wire::{VERSION, query, startup},
 };
 
@@ -50,7 +50,7 @@ impl Front {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("the authority");
         let at = folder.path();
-        fs::write(at.join("ca.crt"), authority.pem()).unwrap();
+        fs::write(at.join("ca.pem"), &authority.pem).unwrap();
         authority
             .issue("ambassador", &["localhost", "127.0.0.1"])
             .write(at, "server");
@@ -58,7 +58,7 @@ impl Front {
         prepare(at, &authority);
         let path = at.join("front.toml");
         let text = format!(
-            "[listen]\ntls_cert_file = \"FOLDER/server.crt\"\ntls_key_file = \"FOLDER/server.key\"\n\
+            "[listen]\ntls_cert_file = \"FOLDER/server.pem\"\ntls_key_file = \"FOLDER/server.key\"\n\
              {listen}\n[databases.\"*\"]\nbackends = [{{ address = \"127.0.0.1:PORT\" }}]\n{databases}\n"
         );
         let port = support::cluster().port().to_string();
@@ -120,9 +120,9 @@ impl Front {
         String::from_utf8(ended.stderr).unwrap()
     }
 
-    /// A client's TLS by hand that believes the authority. `certificate`: shows `NAME.crt`.
+    /// A client's TLS by hand that believes the authority. `certificate`: shows `NAME.pem`.
     pub fn client(&self, certificate: Option<&str>, alpn: &[&[u8]]) -> ClientConfig {
-        let ca = CertificateDer::from_pem_file(self.at("ca.crt")).unwrap();
+        let ca = CertificateDer::from_pem_file(self.at("ca.pem")).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(ca).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -133,7 +133,7 @@ impl Front {
         let mut config = match certificate {
             None => builder.with_no_client_auth(),
             Some(name) => {
-                let chain = CertificateDer::pem_file_iter(self.at(&format!("{name}.crt")));
+                let chain = CertificateDer::pem_file_iter(self.at(&format!("{name}.pem")));
                 let chain = chain.unwrap().map(Result::unwrap).collect();
                 let key = PrivateKeyDer::from_pem_file(self.at(&format!("{name}.key"))).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
@@ -204,8 +204,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(bytes).contains(text)
 }
 
-const VERIFIED: &str = "sslmode=verify-full sslrootcert=FOLDER/ca.crt";
-const SHOWN: &str = "sslcert=FOLDER/client.crt sslkey=FOLDER/client.key";
+const VERIFIED: &str = "sslmode=verify-full sslrootcert=FOLDER/ca.pem";
+const SHOWN: &str = "sslcert=FOLDER/client.pem sslkey=FOLDER/client.key";
 
 #[test]
 fn psql_verifies_the_ambassador_as_it_would_verify_postgres() {
@@ -222,8 +222,8 @@ fn psql_verifies_the_ambassador_as_it_would_verify_postgres() {
     );
     // A client that believes somebody else.
     let other = Authority::new("another one");
-    front.write("other.crt", &other.pem());
-    let refused = front.refused("sslmode=verify-full sslrootcert=FOLDER/other.crt");
+    front.write("other.pem", &other.pem);
+    let refused = front.refused("sslmode=verify-full sslrootcert=FOLDER/other.pem");
     assert!(refused.contains("certificate verify failed"), "{refused}");
     eventually("the log says whose certificate is not believed", || {
         let log = front.served.log();
@@ -408,13 +408,13 @@ fn a_tls_handshake_that_takes_too_long_is_ended() {
 }
 
 const CERT: &str = "auth.method = \"cert\"";
-const WITH_CA: &str = "tls_client_ca_file = \"FOLDER/ca.crt\"";
+const WITH_CA: &str = "tls_client_ca_file = \"FOLDER/ca.pem\"";
 
 #[test]
 fn a_certificate_lets_in_whom_it_names_and_nobody_else() {
     let front = Front::new(&format!("tls_mode = \"allow\"\n{WITH_CA}"), CERT);
     let shows =
-        |name: &str| format!("{VERIFIED} sslcert=FOLDER/{name}.crt sslkey=FOLDER/{name}.key");
+        |name: &str| format!("{VERIFIED} sslcert=FOLDER/{name}.pem sslkey=FOLDER/{name}.key");
     assert_eq!(
         front.told(&shows("client"), "select current_user"),
         SUPERUSER
@@ -478,7 +478,7 @@ fn a_certificate_that_cannot_be_believed_is_refused_by_tls_and_the_log_says_whic
         ("old", "the client's certificate has expired"),
         ("young", "the client's certificate is not valid yet"),
     ] {
-        let shown = format!("{VERIFIED} sslcert=FOLDER/{name}.crt sslkey=FOLDER/{name}.key");
+        let shown = format!("{VERIFIED} sslcert=FOLDER/{name}.pem sslkey=FOLDER/{name}.key");
         front.refused(&shown);
         eventually(why, || front.served.log().contains(why));
     }
@@ -510,7 +510,7 @@ fn an_operator_may_show_a_certificate_where_clients_log_in_by_that() {
         .authority
         .issue("ops", &[])
         .write(front.folder.path(), "ops");
-    let shown = "sslcert=FOLDER/ops.crt sslkey=FOLDER/ops.key dbname=ambassador";
+    let shown = "sslcert=FOLDER/ops.pem sslkey=FOLDER/ops.key dbname=ambassador";
     let told = front.told(&format!("{VERIFIED} {shown} user=ops"), "show version");
     assert!(told.contains("pg-ambassador"), "{told}");
     for words in [

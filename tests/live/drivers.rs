@@ -14,7 +14,7 @@ use std::{
 
 use pg_ambassador::app::cluster::{Cluster, client};
 
-use crate::support::{self, Served, certificates::Authority};
+use crate::support::{self, Served, papers::Authority};
 
 const CLIENTS: u32 = 20;
 /// How often each client does every scenario.
@@ -135,18 +135,18 @@ impl Driver {
         let mut asked = String::new();
         if wrapping == Wrapping::Tls {
             let authority = Authority::new("the authority");
-            fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
+            fs::write(folder.path().join("ca.pem"), &authority.pem).unwrap();
             authority
                 .issue("ambassador", &["127.0.0.1"])
                 .write(folder.path(), "server");
             for key in [
                 "tls_mode=require".to_owned(),
-                format!("tls_cert_file={at}/server.crt"),
+                format!("tls_cert_file={at}/server.pem"),
                 format!("tls_key_file={at}/server.key"),
             ] {
                 args.extend(["--set".to_owned(), format!("listen.{key}")]);
             }
-            asked = format!("?sslmode=verify-full&sslrootcert={at}/ca.crt");
+            asked = format!("?sslmode=verify-full&sslrootcert={at}/ca.pem");
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ambassador = Served::ambassador(cluster(), &args);

@@ -23,7 +23,7 @@ use crate::{
     stage::{admin_port, eventually},
     support::{
         self, Served,
-        certificates::{Authority, Issued, replace},
+        papers::{Authority, Papers, replace},
     },
     wire::{VERSION, Wire, said, startup},
 };
@@ -36,11 +36,11 @@ fn shown(front: &Front) -> CertificateDer<'static> {
     shown[0].clone().into_owned()
 }
 
-fn der(issued: &Issued) -> CertificateDer<'static> {
+fn der(issued: &Papers) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap()
 }
 
-fn issue(front: &Front) -> Issued {
+fn issue(front: &Front) -> Papers {
     front.authority.issue("ambassador", &["localhost"])
 }
 
@@ -59,7 +59,7 @@ fn metric(front: &Front, begins: &str) -> f64 {
     line.trim().parse().unwrap()
 }
 
-const VERIFIED: &str = "sslmode=verify-full sslrootcert=FOLDER/ca.crt";
+const VERIFIED: &str = "sslmode=verify-full sslrootcert=FOLDER/ca.pem";
 
 #[test]
 fn a_new_certificate_is_shown_to_new_clients_and_old_ones_go_on() {
@@ -84,7 +84,7 @@ fn a_new_certificate_is_shown_to_new_clients_and_old_ones_go_on() {
 #[test]
 fn half_a_file_or_a_key_of_another_certificate_keeps_the_one_of_before_in_use() {
     let front = Front::new("tls_mode = \"require\"", "");
-    let (certificate, key) = (front.at("server.crt"), front.at("server.key"));
+    let (certificate, key) = (front.at("server.pem"), front.at("server.key"));
     let (first, before) = (shown(&front), fs::read_to_string(&certificate).unwrap());
     let refused = || metric(&front, "ambassador_tls_files_refused{table=\"listen\"}");
     let new = issue(&front);
@@ -138,7 +138,7 @@ fn a_volume_of_kubernetes_is_taken_up_as_a_whole() {
     let front = Front::prepared("tls_mode = \"require\"", "", |at, authority| {
         first = Some(put(at, authority, "..1"));
         symlink("..1", at.join("..data")).unwrap();
-        for name in ["server.crt", "server.key"] {
+        for name in ["server.pem", "server.key"] {
             fs::remove_file(at.join(name)).unwrap();
             symlink(format!("..data/{name}"), at.join(name)).unwrap();
         }
@@ -155,18 +155,18 @@ fn a_volume_of_kubernetes_is_taken_up_as_a_whole() {
 
 #[test]
 fn an_authority_that_is_taken_from_the_file_lets_its_clients_in_no_more() {
-    let listen = "tls_mode = \"require\"\ntls_client_ca_file = \"FOLDER/clients.crt\"";
+    let listen = "tls_mode = \"require\"\ntls_client_ca_file = \"FOLDER/clients.pem\"";
     let other = Authority::new("the authority of clients");
     let folder = tempfile::tempdir().unwrap();
     other.issue(SUPERUSER, &[]).write(folder.path(), "client");
     let front = Front::prepared(listen, "auth.method = \"cert\"", |at, _| {
-        let both = format!("{}{}", other.pem(), Authority::new("one more").pem());
-        fs::write(at.join("clients.crt"), both).unwrap();
+        let both = format!("{}{}", other.pem, Authority::new("one more").pem);
+        fs::write(at.join("clients.pem"), both).unwrap();
     });
     let at = folder.path().display();
-    let words = format!("{VERIFIED} sslcert={at}/client.crt sslkey={at}/client.key");
+    let words = format!("{VERIFIED} sslcert={at}/client.pem sslkey={at}/client.key");
     assert_eq!(front.told(&words, "select current_user"), SUPERUSER);
-    front.write("clients.crt", &Authority::new("one more").pem());
+    front.write("clients.pem", &Authority::new("one more").pem);
     eventually("its clients are refused", || {
         !front.psql(&words, "select 1").status.success()
     });
@@ -180,8 +180,8 @@ fn certificates_are_shown_counted_and_announced_before_they_expire() {
     let front = Front::new("tls_mode = \"allow\"", "");
     let page = metrics(&front);
     let line = format!(
-        "ambassador_tls_certificate_expiry_timestamp_seconds{{file=\"{}\"}} 3786912000",
-        front.at("server.crt").display()
+        "ambassador_tls_certificate_expiry_timestamp_seconds{{file=\"{}\"}} 4102444800",
+        front.at("server.pem").display()
     );
     assert!(page.contains(&line), "{page}");
     let show = || {
@@ -193,7 +193,7 @@ fn certificates_are_shown_counted_and_announced_before_they_expire() {
     let told = show();
     for part in [
         "listen.tls_cert_file|CN=ambassador|CN=the authority|",
-        "|2020-01-01 00:00:00 UTC|2090-01-01 00:00:00 UTC|",
+        "|2020-01-01 00:00:00 UTC|2100-01-01 00:00:00 UTC|",
     ] {
         assert!(told.contains(part), "{told}");
     }
@@ -238,7 +238,7 @@ hostssl all app 127.0.0.1/32 cert
 struct Era {
     servers: Authority,
     clients: Authority,
-    ours: Issued,
+    ours: Papers,
     /// Ours, as Postgres shows it.
     serial: u64,
 }
@@ -273,21 +273,21 @@ impl Upstream {
         let issued = era.servers.issue("db", &["localhost"]);
         cluster.write("server.crt", &issued.certificate).unwrap();
         cluster.write("server.key", &issued.key).unwrap();
-        cluster.write("clients.crt", &era.clients.pem()).unwrap();
+        cluster.write("clients.crt", &era.clients.pem).unwrap();
         let ssl = "ssl = 'on'\nssl_ca_file = 'clients.crt'\n";
         cluster.write("postgresql.auto.conf", ssl).unwrap();
         cluster.restart().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        fs::write(at.join("servers.crt"), era.servers.pem()).unwrap();
+        fs::write(at.join("servers.pem"), &era.servers.pem).unwrap();
         era.ours.write(at, "ours");
         let path = at.join("upstream.toml");
         let text = "[databases.postgres]
 pool_size = 8
 backends = [{ address = \"localhost:PORT\" }]
 upstream_tls.mode = \"verify-full\"
-upstream_tls.ca_file = \"FOLDER/servers.crt\"
-upstream_tls.cert_file = \"FOLDER/ours.crt\"
+upstream_tls.ca_file = \"FOLDER/servers.pem\"
+upstream_tls.cert_file = \"FOLDER/ours.pem\"
 upstream_tls.key_file = \"FOLDER/ours.key\"
 ";
         let text = text
@@ -345,12 +345,12 @@ upstream_tls.key_file = \"FOLDER/ours.key\"
     /// Goes from one era to the next, as operators do: first both are believed, then the new one
     /// is shown, then the old one is no longer believed.
     fn pass(&self, old: &Era, new: &Era) {
-        let both = |one: &Authority, other: &Authority| one.pem() + &other.pem();
+        let both = |one: &Authority, other: &Authority| format!("{}{}", one.pem, other.pem);
         let (before, at) = (self.renewals(), self.folder.path());
         self.cluster
             .write("clients.crt", &both(&old.clients, &new.clients))
             .unwrap();
-        self.write("servers.crt", &both(&old.servers, &new.servers));
+        self.write("servers.pem", &both(&old.servers, &new.servers));
         self.reload();
         self.taken_up(before);
         let issued = new.servers.issue("db", &["localhost"]);
@@ -365,10 +365,8 @@ upstream_tls.key_file = \"FOLDER/ours.key\"
         self.taken_up(before);
         self.console("reconnect");
         eventually("all connections are new", || self.serials() == [new.serial]);
-        self.cluster
-            .write("clients.crt", &new.clients.pem())
-            .unwrap();
-        self.write("servers.crt", &new.servers.pem());
+        self.cluster.write("clients.crt", &new.clients.pem).unwrap();
+        self.write("servers.pem", &new.servers.pem);
         self.reload();
     }
 }

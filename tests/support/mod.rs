@@ -15,7 +15,6 @@
     reason = "each test binary uses its part; here a failure is a failed test"
 )]
 
-pub mod certificates;
 pub mod clients;
 pub mod papers;
 mod served;

@@ -1,6 +1,6 @@
 //! Certificates and keys for the tests, made anew by each: authorities, and what they issue.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
@@ -76,8 +76,23 @@ impl Authority {
     }
 
     pub fn issue_as(&self, name: &str, hosts: &[&str], kind: Kind, when: When) -> Papers {
+        self.sign(plain(name, hosts, when), kind)
+    }
+
+    /// The same as [`Authority::issue`], with more about it changed.
+    pub fn issue_with(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Papers {
+        let mut params = plain(name, hosts, When::Now);
+        change(&mut params);
+        self.sign(params, Kind::Ecdsa)
+    }
+
+    fn sign(&self, params: CertificateParams, kind: Kind) -> Papers {
         let key = kind.pair();
-        let params = plain(name, hosts, when);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Papers::new(certificate.pem(), &key, kind)
     }
@@ -168,11 +183,20 @@ impl Papers {
         self
     }
 
-    /// Writes `NAME.pem` and `NAME.key`.
+    /// Writes `NAME.pem` and `NAME.key`, see [`replace`].
     pub fn write(&self, folder: &Path, name: &str) {
-        fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();
-        fs::write(folder.join(format!("{name}.key")), &self.key).unwrap();
+        replace(&folder.join(format!("{name}.pem")), &self.certificate);
+        replace(&folder.join(format!("{name}.key")), &self.key);
     }
+}
+
+/// Puts a file in the place of another at once, as those do who rotate secrets with care; for
+/// nobody else's eyes, or libpq takes no key from it.
+pub fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&beside, path).unwrap();
 }
 
 /// What the octet string of a PKCS#8 key holds: behind the version and the algorithm.

@@ -105,6 +105,17 @@ pub struct Keys {
     pub key: &'static str,
 }
 
+impl Default for Keys {
+    /// Those of `upstream_tls`.
+    fn default() -> Self {
+        Self {
+            authorities: "ca_file",
+            certificate: "cert_file",
+            key: "key_file",
+        }
+    }
+}
+
 /// TLS as a client, with its files read, and read anew when they change. Shared by all who dial: they take up each other's
 /// TLS sessions.
 #[derive(Debug)]
@@ -114,11 +125,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the files that this table of the configuration names by these keys.
+    /// Reads the files.
     ///
     /// # Errors
     /// Names each file that cannot be used, and why.
-    pub fn load(settings: ClientSettings, table: String, keys: Keys) -> Result<Self, Flaws> {
+    pub fn load(settings: ClientSettings) -> Result<Self, Flaws> {
+        Self::load_as(settings, "upstream_tls".to_owned(), Keys::default())
+    }
+
+    /// The same of files that this table of the configuration names by these keys.
+    ///
+    /// # Errors
+    /// As [`Client::load`].
+    pub fn load_as(settings: ClientSettings, table: String, keys: Keys) -> Result<Self, Flaws> {
         let files = files(&settings, keys);
         let again = (settings.clone(), files.clone());
         let papers = Papers::new(table, files, move || {

@@ -67,17 +67,12 @@ impl House {
     fn client(&self) -> Client {
         let authorities = Authorities::File(self.folder.path().join("ca.pem"));
         let mode = Mode::VerifyFull;
-        let settings = ClientSettings {
+        Client::load(ClientSettings {
             mode,
             authorities,
             ..ClientSettings::default()
-        };
-        let keys = Keys {
-            authorities: "ca_file",
-            certificate: "cert_file",
-            key: "key_file",
-        };
-        Client::load(settings, "upstream_tls".to_owned(), keys).unwrap()
+        })
+        .unwrap()
     }
 }
 
