@@ -565,3 +565,49 @@ async fn tokio_postgres_works_by_tls_and_cancels_by_it() {
         connection.await.unwrap().unwrap();
     }
 }
+
+/// KiB of memory that a process has.
+fn memory(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn an_idle_client_with_tls_costs_little_more_than_one_without() {
+    const CLIENTS: usize = 400;
+    let front = Front::new("tls_mode = \"allow\"", "");
+    let config = Arc::new(front.client(None, &[]));
+    let mut kept = Vec::new();
+    let mut secrets = Vec::new();
+    // What the first ones need is there for all.
+    for _ in 0..50 {
+        secrets.push(logged_in(secret_with(&config, front.asked())));
+        kept.push(logged_in(front.socket()));
+    }
+    let first = memory(front.served.pid());
+    kept.extend((0..CLIENTS).map(|_| logged_in(front.socket())));
+    let second = memory(front.served.pid());
+    secrets.extend((0..CLIENTS).map(|_| logged_in(secret_with(&config, front.asked()))));
+    let third = memory(front.served.pid());
+    let each = |more: usize| more * 1024 / CLIENTS;
+    let (plain, tls) = (each(second - first), each(third - second));
+    eprintln!("an idle client costs {plain} bytes, with TLS {tls}");
+    assert!(tls < plain + 16 * 1024, "{plain} and {tls} bytes");
+}
+
+/// Past its login.
+fn logged_in<S: Read + Write>(mut stream: S) -> S {
+    stream.write_all(&who()).unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"Z\0\0\0\x05I") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        said.extend_from_slice(&byte);
+    }
+    stream
+}
