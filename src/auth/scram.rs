@@ -89,6 +89,14 @@ pub enum Error {
     AuthorizationIdentity,
     #[error("the client binds to a channel, which was not offered")]
     BindingNotOffered,
+    #[error("the client chose SCRAM-SHA-256-PLUS and binds to no channel")]
+    BindingMissing,
+    #[error("the client does not know that binding was offered: somebody may have removed it")]
+    BindingRemoved,
+    #[error("the client binds to a channel of a kind that Postgres does not know")]
+    BindingUnknown,
+    #[error("the client is bound to another channel: somebody is in between")]
+    BindingWrong,
     #[error("the client's channel binding differs from what it began with")]
     BindingDiffers,
     #[error("the client's proof is not 32 bytes long")]

@@ -48,6 +48,9 @@ impl Unproven {
         match self {
             Self::Wrong | Self::Empty | Self::Length => SqlState::INVALID_PASSWORD,
             Self::Scram(error) if UNSUPPORTED.contains(error) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Scram(scram::Error::BindingRemoved | scram::Error::BindingWrong) => {
+                SqlState::INVALID_AUTHORIZATION
+            }
             Self::Mechanism
             | Self::PasswordSize
             | Self::Malformed(_)
@@ -65,7 +68,7 @@ const UNSUPPORTED: [scram::Error; 2] = [
 ];
 
 /// What `auth-scram.c` says of it; all else is "malformed SCRAM message" there.
-const WORDS: [(scram::Error, &str); 5] = [
+const WORDS: [(scram::Error, &str); 8] = [
     (
         scram::Error::AuthorizationIdentity,
         "client uses authorization identity, but it is not supported",
@@ -83,6 +86,18 @@ const WORDS: [(scram::Error, &str); 5] = [
         "unexpected SCRAM channel-binding attribute in client-final-message",
     ),
     (scram::Error::NonceForeign, "invalid SCRAM response"),
+    (
+        scram::Error::BindingRemoved,
+        "SCRAM channel binding negotiation error",
+    ),
+    (
+        scram::Error::BindingUnknown,
+        "unsupported SCRAM channel-binding type",
+    ),
+    (
+        scram::Error::BindingWrong,
+        "SCRAM channel binding check failed",
+    ),
 ];
 
 fn in_the_servers_words(error: &scram::Error) -> &'static str {
@@ -99,7 +114,7 @@ pub struct Random {
 
 /// Asks, and reads the answer. `ahead` is what the client has sent already, and what it sends
 /// behind its answer; `preface` is said before the question, and what is to be said next is in it
-/// afterwards, short of AuthenticationOk.
+/// afterwards, short of AuthenticationOk. `end_point`: what SCRAM can be bound to.
 ///
 /// # Errors
 /// See [`Unproven`]. Cancel safe in that a dropped call loses the connection and nothing else.
@@ -109,12 +124,13 @@ pub async fn authenticate(
     preface: &mut Vec<u8>,
     question: Question,
     random: Random,
+    end_point: Option<Vec<u8>>,
 ) -> Result<Proof, Unproven> {
     let mut door = Door { link, ahead };
     match question {
         Question::Scram(verifier) => {
             let nonce = scram::Nonce::from_random(random.nonce);
-            let server = scram::Server::new(verifier, nonce);
+            let server = scram::Server::new(verifier, nonce).offering(end_point);
             door.scram(preface, server).await.map(Proof::Keys)
         }
         Question::Md5(verifier) => door.md5(preface, verifier, random.salt).await,
@@ -132,13 +148,11 @@ impl Door<'_> {
         said: &mut Vec<u8>,
         server: scram::Server,
     ) -> Result<scram::Keys, Unproven> {
-        put_sasl(said, &[scram::MECHANISM]);
+        put_sasl(said, server.mechanisms());
         self.say(said).await?;
         let answer = self.answer("SASL").await?;
         let (mechanism, rest) = frontend::sasl_mechanism(&answer)?;
-        if mechanism != scram::MECHANISM.as_bytes() {
-            return Err(Unproven::Mechanism);
-        }
+        let server = server.chosen(mechanism).ok_or(Unproven::Mechanism)?;
         let first = match frontend::sasl_data(rest)? {
             Some(first) => Zeroizing::new(first.to_owned()),
             // It waits to be asked once more.

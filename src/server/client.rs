@@ -89,8 +89,8 @@ fn guarded(worker: &Worker, poll: impl FnOnce() -> Poll<End>) -> Poll<End> {
 async fn login(worker: &Rc<Worker>, link: Link, seat: &mut ClientSeat) -> Option<Guest> {
     let limit = Limit::new(worker.plan().settings.login_timeout);
     let mut preface = Vec::new();
-    let (mut link, arrival) = match knock(worker, link, &limit).await {
-        Knock::Arrived(link, arrival) => (link, arrival),
+    let (mut link, arrival, end_point) = match knock(worker, link, &limit).await {
+        Knock::Arrived(link, arrival, end_point) => (link, arrival, end_point),
         Knock::Refused(link, end) => {
             refuse(worker, None, link, preface, end).await;
             return None;
@@ -98,7 +98,12 @@ async fn login(worker: &Rc<Worker>, link: Link, seat: &mut ClientSeat) -> Option
         Knock::Gone => return None,
     };
     let asked = Cell::new(None);
-    let entering = enter(worker, &mut link, arrival, seat, &mut preface, &asked);
+    let visitor = Visitor {
+        arrival,
+        end_point,
+        asked_for: &asked,
+    };
+    let entering = enter(worker, &mut link, visitor, seat, &mut preface);
     let entered = limit.within(entering).await.unwrap_or_else(Err);
     match entered {
         Ok(Visit::Stay(entry)) => finish_login(worker, link, *entry, preface).await,
@@ -139,16 +144,28 @@ struct Entry {
     credential: Credential,
 }
 
-/// `preface` is what the client is to be told before all else. Also tells which entry of the
-/// configuration was asked for, as soon as that is known.
+/// Somebody who has shown what it comes for.
+struct Visitor<'a> {
+    arrival: Arrival,
+    /// What its login can be bound to.
+    end_point: Option<Vec<u8>>,
+    /// Which entry of the configuration it asks for, as soon as that is known.
+    asked_for: &'a Cell<Option<usize>>,
+}
+
+/// `preface` is what the client is to be told before all else.
 async fn enter(
     worker: &Rc<Worker>,
     link: &mut Link,
-    arrival: Arrival,
+    visitor: Visitor<'_>,
     seat: &mut ClientSeat,
     preface: &mut Vec<u8>,
-    asked_for: &Cell<Option<usize>>,
 ) -> Result<Visit, End> {
+    let Visitor {
+        arrival,
+        end_point,
+        asked_for,
+    } = visitor;
     let (startup, mut ahead) = match arrival {
         Arrival::Startup(startup, ahead) => (startup, ahead),
         Arrival::Cancel { pid, key } => return Ok(Visit::Cancel { pid, key }),
@@ -172,6 +189,7 @@ async fn enter(
             link,
             ahead: &mut ahead,
             preface,
+            end_point,
         };
         // Boxed: the future of every login has room for it.
         let rights = Box::pin(console::admit(worker, door, &user)).await?;
@@ -191,6 +209,7 @@ async fn enter(
         link,
         ahead: &mut ahead,
         preface,
+        end_point,
     };
     let proved = door.prove(&database.auth, &plan.seed, &user, known).await;
     let (entry, proof) = proved.inspect_err(|_| worker.verifiers().doubt(database, &user))?;

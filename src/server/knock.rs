@@ -1,6 +1,6 @@
 //! A client's first packets, and TLS with it if it asks for that.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -12,7 +12,8 @@ use crate::telemetry::events;
 
 /// Who is at the door.
 pub enum Knock {
-    Arrived(Link, Arrival),
+    /// With what a login can be bound to.
+    Arrived(Link, Arrival, Option<Vec<u8>>),
     /// It is told why it does not get in.
     Refused(Link, End),
     /// There is nobody left to be told anything.
@@ -26,11 +27,12 @@ pub async fn knock(worker: &Worker, mut link: Link, limit: &Limit) -> Knock {
     let tls = worker.plan().settings.tls.as_ref();
     let tls = tls.filter(|_| link.is_tcp());
     let mut negotiation = Negotiation::new(tls.is_some());
+    let mut end_point = None;
     loop {
         let arrived = limit.within(negotiation.go_on(&mut link)).await;
         let (ahead, tls) = match (arrived, tls) {
             (Ok(Ok(Arrival::Tls(ahead))), Some(tls)) => (ahead, tls),
-            (Ok(Ok(arrival)), _) => return Knock::Arrived(link, arrival),
+            (Ok(Ok(arrival)), _) => return Knock::Arrived(link, arrival, end_point),
             (Ok(Err(error)), _) if error.is_silent() => {
                 events::client_refused(&link.ends().peer, &error);
                 count_refused(worker, None, "protocol");
@@ -41,9 +43,11 @@ pub async fn knock(worker: &Worker, mut link: Link, limit: &Limit) -> Knock {
             (Err(end), _) => return Knock::Refused(link, end),
         };
         let peer = link.ends().peer;
-        let settings = tls.papers.settings();
+        let offer = tls.papers.settings();
+        let settings = Arc::clone(&offer.settings);
         // Boxed: most logins have no use for the room.
         let encrypting = Box::pin(encrypt(link, settings, ahead, negotiation.is_direct()));
+        end_point.clone_from(&offer.end_point);
         link = match limit.within(encrypting).await {
             Ok(Ok(encrypted)) => encrypted,
             Ok(Err(error)) => {

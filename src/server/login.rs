@@ -118,6 +118,8 @@ pub struct Door<'a> {
     pub ahead: &'a mut Vec<u8>,
     /// What it is to be told next.
     pub preface: &'a mut Vec<u8>,
+    /// What SCRAM can be bound to.
+    pub end_point: Option<Vec<u8>>,
 }
 
 impl Door<'_> {
@@ -169,7 +171,15 @@ impl Door<'_> {
 
     async fn answer(self, question: Question) -> Result<Result<Proof, Unproven>, End> {
         let random = random().map_err(Fault::Randomness)?;
-        Ok(authenticate(self.link, self.ahead, self.preface, question, random).await)
+        Ok(authenticate(
+            self.link,
+            self.ahead,
+            self.preface,
+            question,
+            random,
+            self.end_point,
+        )
+        .await)
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use rustls::ServerConfig;
-
 use crate::admin;
 use crate::auth;
 use crate::backend;
-use crate::net::tls::Papers;
+use crate::net::tls::{Offer, Papers};
 use crate::pool;
 use crate::session;
 use crate::topology;
@@ -44,7 +42,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub demand: TlsDemand,
-    pub papers: Arc<Papers<ServerConfig>>,
+    pub papers: Arc<Papers<Offer>>,
 }
 
 /// What is asked of a client that comes over a network.

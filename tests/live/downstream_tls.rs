@@ -12,7 +12,7 @@ use std::{
 
 use pg_ambassador::app::cluster::SUPERUSER;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tempfile::TempDir;
@@ -20,7 +20,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     stage::{PATIENCE, eventually},
-    support::{self, Served, clients, papers::Authority},
+    support::{
+        self, Served, clients,
+        papers::{Authority, Kind, When},
+    },
     wire::{VERSION, query, startup},
 };
 
@@ -563,6 +566,73 @@ async fn tokio_postgres_works_by_tls_and_cancels_by_it() {
         assert_eq!(ended.unwrap_err().code().unwrap().code(), "57014");
         drop(client);
         connection.await.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_scram_login_is_bound_to_our_certificate_also_when_that_is_replaced() {
+    let users = "auth.method = \"scram-sha-256\"\nusers.postgres.password = \"secret\"";
+    let front = Front::new("tls_mode = \"allow\"", users);
+    let with = |words: &str| format!("password=secret {words}");
+    let bound = with("sslmode=require channel_binding=require");
+    assert_eq!(front.told(&bound, "select 1"), "1");
+    for free in [
+        "sslmode=require channel_binding=disable",
+        "sslmode=disable channel_binding=prefer",
+    ] {
+        assert_eq!(front.told(&with(free), "select 1"), "1");
+    }
+    let refused = front.refused("password=wrong sslmode=require channel_binding=require");
+    assert!(
+        refused.contains("password authentication failed"),
+        "{refused}"
+    );
+    let refused = front.refused(&with("sslmode=disable channel_binding=require"));
+    assert!(refused.contains("channel binding required"), "{refused}");
+    front
+        .authority
+        .issue("ambassador", &["localhost"])
+        .write(front.folder.path(), "server");
+    eventually("the new one is in use", || {
+        front.served.log().contains("new connections use them")
+    });
+    assert_eq!(front.told(&bound, "select 1"), "1");
+    // One that no hash is known of.
+    front
+        .authority
+        .issue_as("ambassador", &["localhost"], Kind::Ed25519, When::Now)
+        .write(front.folder.path(), "server");
+    // It is its authority's signature that counts, which is of another kind.
+    eventually("that is in use too", || {
+        front
+            .served
+            .log()
+            .matches("new connections use them")
+            .count()
+            == 2
+    });
+    assert_eq!(front.told(&bound, "select 1"), "1");
+}
+
+#[test]
+fn a_tls_session_is_taken_up_again_unless_certificates_of_clients_are_believed() {
+    for (listen, kind) in [
+        ("tls_mode = \"allow\"".to_owned(), HandshakeKind::Resumed),
+        (
+            format!("tls_mode = \"allow\"\n{WITH_CA}"),
+            HandshakeKind::Full,
+        ),
+    ] {
+        let front = Front::new(&listen, "");
+        let config = Arc::new(front.client(Some("client"), &[]));
+        let kinds: Vec<_> = (0..2)
+            .map(|_| {
+                let mut stream = secret_with(&config, front.asked());
+                assert!(contains(&visit(&mut stream), "42"));
+                stream.conn.handshake_kind().unwrap()
+            })
+            .collect();
+        assert_eq!(kinds, [HandshakeKind::Full, kind]);
     }
 }
 

@@ -382,6 +382,44 @@ fn the_server_knows_the_gs2_headers_of_postgres_and_no_others() {
 }
 
 #[test]
+fn the_server_binds_a_login_to_its_own_channel_and_sees_when_the_offer_was_removed() {
+    let hash = vec![7; 32];
+    let offering = || Server::new(verifier("pencil"), nonce("xyz")).offering(Some(hash.clone()));
+    assert_eq!(offering().mechanisms(), [MECHANISM_PLUS, MECHANISM]);
+    let plain = Server::new(verifier("pencil"), nonce("xyz"));
+    assert!(plain.chosen(MECHANISM_PLUS.as_bytes()).is_none());
+    let first = |mechanism: &str, text: &str| {
+        let server = offering().chosen(mechanism.as_bytes()).unwrap();
+        server.client_first(text.as_bytes()).map(|(next, _)| next)
+    };
+    let refused = |mechanism, text| first(mechanism, text).map(drop).unwrap_err();
+    let bound = "p=tls-server-end-point,,n=,r=abc";
+    assert_eq!(refused(MECHANISM, "y,,n=,r=abc"), Error::BindingRemoved);
+    assert_eq!(refused(MECHANISM, bound), Error::BindingNotOffered);
+    assert_eq!(
+        refused(MECHANISM_PLUS, "n,,n=,r=abc"),
+        Error::BindingMissing
+    );
+    assert_eq!(
+        refused(MECHANISM_PLUS, "y,,n=,r=abc"),
+        Error::BindingMissing
+    );
+    let unknown = "p=tls-unique,,n=,r=abc";
+    assert_eq!(refused(MECHANISM_PLUS, unknown), Error::BindingUnknown);
+    // Not wanting to is allowed.
+    assert!(first(MECHANISM, "n,,n=,r=abc").is_ok());
+    let last = |hash: Vec<u8>| {
+        let binding = Binding::ServerEndPoint(hash).attribute();
+        let proof = STANDARD.encode([0; 32]);
+        let text = format!("c={binding},r=abcxyz,p={proof}");
+        let server = first(MECHANISM_PLUS, bound).unwrap();
+        server.client_final(text.as_bytes()).map(drop).unwrap_err()
+    };
+    assert_eq!(last(vec![8; 32]), Error::BindingWrong);
+    assert_eq!(last(hash.clone()), Error::WrongProof);
+}
+
+#[test]
 fn the_server_takes_the_final_message_of_this_exchange_alone() {
     let of = |text: &str| {
         let server = Server::new(verifier("pencil"), nonce("xyz"));

@@ -11,7 +11,7 @@ use rustls::{
 
 use super::{
     ALPN, Authorities, FileError, Flaw, Flaws, Identity, IdentityFiles, Papers, PapersFile,
-    Unusable,
+    Unusable, end_point,
     identity::{certificates_in, key_in},
     provider,
     trust::Trust,
@@ -22,6 +22,14 @@ pub const CERTIFICATE: &str = "tls_cert_file";
 pub const KEY: &str = "tls_key_file";
 pub const CLIENT_CA: &str = "tls_client_ca_file";
 
+/// TLS for new clients.
+#[derive(Debug)]
+pub struct Offer {
+    pub settings: Arc<ServerConfig>,
+    /// What a login can be bound to; see [`end_point`].
+    pub end_point: Option<Vec<u8>>,
+}
+
 /// Reads what we show to clients, and whose certificates we believe; a client need not show one.
 ///
 /// # Errors
@@ -30,7 +38,7 @@ pub fn listen(
     table: String,
     identity: IdentityFiles,
     client_ca: Option<PathBuf>,
-) -> Result<Papers<ServerConfig>, Flaws> {
+) -> Result<Papers<Offer>, Flaws> {
     let file = |key, path: &PathBuf, shown| PapersFile {
         key,
         path: path.clone(),
@@ -45,7 +53,7 @@ pub fn listen(
     Papers::new(table, files, make)
 }
 
-fn settings(files: &IdentityFiles, ca: Option<&PathBuf>) -> Result<Arc<ServerConfig>, Flaws> {
+fn settings(files: &IdentityFiles, ca: Option<&PathBuf>) -> Result<Arc<Offer>, Flaws> {
     let identity = identity(files);
     let roots = ca.map(|path| {
         let trust = Trust::load(&Authorities::File(path.clone()));
@@ -55,7 +63,15 @@ fn settings(files: &IdentityFiles, ca: Option<&PathBuf>) -> Result<Arc<ServerCon
     });
     match (identity, roots.transpose()) {
         (Ok(identity), Ok(roots)) => build(&identity, roots)
-            .map(Arc::new)
+            .map(|settings| {
+                let settings = Arc::new(settings);
+                let certificate = identity.certificates().first();
+                let end_point = certificate.and_then(|one| end_point(one));
+                Arc::new(Offer {
+                    settings,
+                    end_point,
+                })
+            })
             .map_err(|why| Flaws(vec![flaw(CERTIFICATE, FileError::impossible(why))])),
         (Ok(_), Err(flaw)) => Err(Flaws(vec![flaw])),
         (Err(flaws), Ok(_)) => Err(flaws),

@@ -33,7 +33,7 @@ pub use client::{Authorities, Client, ClientSettings, Keys, MinVersion, Mode};
 pub use error::{FileError, Unusable, in_error};
 pub use handshake::{HandshakeError, accept, connect};
 pub use identity::{Identity, IdentityFiles};
-pub use listen::{CERTIFICATE, CLIENT_CA, KEY, listen};
+pub use listen::{CERTIFICATE, CLIENT_CA, KEY, Offer, listen};
 pub use papers::{Flaw, Flaws, Paper, Papers, PapersFile, Renewable, State};
 pub use refusal::{Day, Refusal};
 pub use stream::{Detached, Spoken, Tls};
