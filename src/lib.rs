@@ -11,6 +11,7 @@ pub mod net;
 pub mod pool;
 pub mod protocol;
 pub mod resilience;
+pub mod route;
 pub mod server;
 pub mod session;
 pub mod sql;

@@ -1,0 +1,211 @@
+//! The decision itself.
+
+use super::Reason;
+use crate::sql::{Class, Finding, Judgement, Obstacle};
+
+/// Whom a text goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The one that takes writes.
+    Primary,
+    /// Any that follows it.
+    Replica,
+    /// There is but one backend.
+    Any,
+}
+
+impl Role {
+    /// All of them, in their places.
+    pub const ALL: [Self; 3] = [Self::Primary, Self::Replica, Self::Any];
+
+    /// As it shows in metrics and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// Where the operator wants reads (`routing.reads`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reads {
+    Primary,
+    /// On replicas, when there are any.
+    #[default]
+    Replicas,
+}
+
+/// How far functions that users wrote are trusted (`routing.user_functions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UserFunctions {
+    /// As they are declared in pg_proc.
+    #[default]
+    TrustVolatility,
+    /// Not at all: whatever calls one goes to the primary.
+    Primary,
+}
+
+/// What the file says of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    pub reads: Reads,
+    /// All of them, of whatever role.
+    pub backends: usize,
+    /// Those that may be none but replicas, or may turn out to be.
+    pub replicas: usize,
+}
+
+/// What a hint asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wish {
+    /// Nothing.
+    #[default]
+    None,
+    Primary,
+    Replica,
+}
+
+/// Whether names of users' own could be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Catalog {
+    /// They were.
+    Known,
+    /// Not yet: what names anything is not provably a read.
+    Awaited,
+    /// They will be. The text is taken for what it is if every relation is a plain table, and no
+    /// name of the server's is a user's too.
+    Assumed,
+}
+
+/// A text, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    pub finding: &'a Finding,
+    pub judgement: &'a Judgement,
+    pub wish: Wish,
+    pub catalog: Catalog,
+}
+
+/// Where a text goes, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    pub role: Role,
+    pub reason: Reason,
+    /// Whether any replica may answer, whatever the file has and a hint asks for.
+    pub replica_safe: bool,
+    /// It goes nowhere: the client hears 25006.
+    pub is_refused: bool,
+}
+
+impl Decision {
+    /// For a text that must not be read, or cannot be.
+    pub fn unread(reason: Reason, rules: &Rules) -> Self {
+        Self {
+            role: rules.role(Role::Primary),
+            reason,
+            replica_safe: false,
+            is_refused: false,
+        }
+    }
+}
+
+impl Rules {
+    fn is_alone(&self) -> bool {
+        self.backends < 2
+    }
+
+    /// With a single backend there is nothing to choose.
+    fn role(&self, role: Role) -> Role {
+        match self.is_alone() {
+            true => Role::Any,
+            false => role,
+        }
+    }
+}
+
+/// Where this text goes. The primary, unless it is proven to be a read.
+pub fn decide(case: &Case<'_>, rules: &Rules) -> Decision {
+    let proof = prove(case);
+    let refused = case.wish == Wish::Replica && takes_no_replica(case.finding.class);
+    // Nobody else could do it instead: with a single backend nothing is refused.
+    let is_refused = refused && !rules.is_alone();
+    let (role, reason) = match (case.wish, proof) {
+        (Wish::Replica, _) if is_refused => (Role::Replica, Reason::HintRefused),
+        (Wish::Replica, _) if !refused => (Role::Replica, Reason::Hint),
+        (Wish::Primary, _) => (Role::Primary, Reason::Hint),
+        (Wish::None | Wish::Replica, Err(reason)) => (Role::Primary, reason),
+        (Wish::None | Wish::Replica, Ok(())) => read(rules),
+    };
+    Decision {
+        role: rules.role(role),
+        reason,
+        replica_safe: proof.is_ok(),
+        is_refused,
+    }
+}
+
+/// Where a proven read goes.
+fn read(rules: &Rules) -> (Role, Reason) {
+    match rules.reads {
+        _ if rules.is_alone() => (Role::Any, Reason::ProvenRead),
+        Reads::Primary => (Role::Primary, Reason::ReadsPrimary),
+        Reads::Replicas if rules.replicas == 0 => (Role::Primary, Reason::NoReplica),
+        Reads::Replicas => (Role::Replica, Reason::ProvenRead),
+    }
+}
+
+/// Whether any replica may answer, or what stands against it.
+fn prove(case: &Case<'_>) -> Result<(), Reason> {
+    let Case {
+        finding, judgement, ..
+    } = case;
+    if let Some(obstacle) = finding.obstacle {
+        return Err(Reason::Against(obstacle));
+    }
+    let awaited = case.catalog == Catalog::Awaited;
+    match judgement.obstacle {
+        // What is unknown only because nobody has looked yet.
+        Some(Obstacle::UnknownFunction | Obstacle::UnknownRelation) if awaited => {
+            Err(Reason::NoCatalog)
+        }
+        Some(obstacle) => Err(Reason::Against(obstacle)),
+        None if awaited && names_anything(finding) => Err(Reason::NoCatalog),
+        None => Ok(()),
+    }
+}
+
+/// Whether the catalog could know better: a relation may be a view, a function, an operator or
+/// a type a user's own.
+fn names_anything(finding: &Finding) -> bool {
+    let Finding {
+        relations,
+        functions,
+        operators,
+        words,
+        ..
+    } = finding;
+    !(relations.is_empty() && functions.is_empty() && operators.is_empty() && words.is_empty())
+}
+
+/// What a hint cannot send to a replica.
+fn takes_no_replica(class: Class) -> bool {
+    match class {
+        Class::Write | Class::Ddl | Class::Session | Class::CopyIn => true,
+        Class::Empty
+        | Class::Read
+        | Class::CopyOut
+        | Class::Cursor
+        | Class::Prepare
+        | Class::Transaction
+        | Class::Listen
+        | Class::Utility
+        | Class::Call
+        | Class::Unknown => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

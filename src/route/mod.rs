@@ -1,0 +1,13 @@
+//! Which role does a text go to, and why?
+//! Never reads a text and never knows how a server is today: the one is `sql`'s, the other comes in
+//! as an argument.
+//!
+//! What a text does ([`Finding`](crate::sql::Finding)) and what the catalog made of it
+//! ([`Judgement`](crate::sql::Judgement)) become a [`Decision`]: the primary, unless it is proven
+//! to be a read.
+
+mod decide;
+mod reason;
+
+pub use decide::{Case, Catalog, Decision, Reads, Role, Rules, UserFunctions, Wish, decide};
+pub use reason::{REASONS, Reason};
