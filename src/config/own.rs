@@ -126,6 +126,7 @@ mod tests {
             backend: backend::Settings::default(),
             pool: pool::Settings::default(),
             session: session::Settings::default(),
+            routing: crate::route::Settings::default(),
         }
     }
 

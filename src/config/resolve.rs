@@ -22,6 +22,7 @@ use super::{
 use crate::auth::{Method, Password};
 use crate::backend;
 use crate::pool;
+use crate::route::{self, UserFunctions, Verdicts};
 use crate::server::{self, Database, Listen, Shutdown};
 use crate::session::{self, PoolMode};
 use crate::topology::{Address, Backend, Role};
@@ -150,6 +151,7 @@ impl Reader<'_> {
             backend: self.backend(section),
             pool: pool(section),
             session: self.session(section),
+            routing: routing(&section.table("routing")),
         }
     }
 
@@ -337,6 +339,22 @@ fn is(backend: &Backend, listen: &Listen) -> bool {
             },
         ) => Path::new(folder) == ours && port == own,
         (Address::Tcp { .. } | Address::Unix { .. }, Listen::Tcp(_) | Listen::Unix { .. }) => false,
+    }
+}
+
+fn routing(section: &Section<'_>) -> route::Settings {
+    let trust = [
+        ("trust-volatility", Some(UserFunctions::TrustVolatility)),
+        ("primary", Some(UserFunctions::Primary)),
+    ];
+    let verdicts = [
+        ("auto", Some(Verdicts::Auto)),
+        ("always", Some(Verdicts::Always)),
+    ];
+    let default = route::Settings::default();
+    route::Settings {
+        user_functions: section.choice("user_functions", &trust, default.user_functions),
+        verdicts: section.choice("verdicts", &verdicts, default.verdicts),
     }
 }
 

@@ -97,7 +97,7 @@ const DATABASE: &[Key] = &[
     shaped("auth", Shape::Table(AUTH), true),
     shaped("users", Shape::Named(USER), true),
     shaped("upstream_tls", Shape::Table(UPSTREAM_TLS), true),
-    shaped("routing", Shape::Table(ROUTING), false),
+    shaped("routing", Shape::Table(ROUTING), true),
     shaped("health", Shape::Table(HEALTH), true),
     shaped("breaker", Shape::Table(BREAKER), false),
     shaped("retry", Shape::Table(RETRY), false),
@@ -142,7 +142,8 @@ const ROUTING: &[Key] = &[
     later("max_replica_lag"),
     later("balance"),
     later("replica_fallback"),
-    later("user_functions"),
+    works("user_functions"),
+    works("verdicts"),
 ];
 
 const HEALTH: &[Key] = &[

@@ -1,6 +1,6 @@
 //! The decision itself.
 
-use super::Reason;
+use super::{Reads, Reason, Rules};
 use crate::sql::{Class, Finding, Judgement, Obstacle};
 
 /// Whom a text goes to.
@@ -26,35 +26,6 @@ impl Role {
             Self::Any => "any",
         }
     }
-}
-
-/// Where the operator wants reads (`routing.reads`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reads {
-    Primary,
-    /// On replicas, when there are any.
-    #[default]
-    Replicas,
-}
-
-/// How far functions that users wrote are trusted (`routing.user_functions`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UserFunctions {
-    /// As they are declared in pg_proc.
-    #[default]
-    TrustVolatility,
-    /// Not at all: whatever calls one goes to the primary.
-    Primary,
-}
-
-/// What the file says of a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    pub reads: Reads,
-    /// All of them, of whatever role.
-    pub backends: usize,
-    /// Those that may be none but replicas, or may turn out to be.
-    pub replicas: usize,
 }
 
 /// What a hint asks for.
@@ -111,20 +82,6 @@ impl Decision {
     }
 }
 
-impl Rules {
-    fn is_alone(&self) -> bool {
-        self.backends < 2
-    }
-
-    /// With a single backend there is nothing to choose.
-    fn role(&self, role: Role) -> Role {
-        match self.is_alone() {
-            true => Role::Any,
-            false => role,
-        }
-    }
-}
-
 /// Where this text goes. The primary, unless it is proven to be a read.
 pub fn decide(case: &Case<'_>, rules: &Rules) -> Decision {
     let proof = prove(case);
@@ -151,7 +108,7 @@ fn read(rules: &Rules) -> (Role, Reason) {
     match rules.reads {
         _ if rules.is_alone() => (Role::Any, Reason::ProvenRead),
         Reads::Primary => (Role::Primary, Reason::ReadsPrimary),
-        Reads::Replicas if rules.replicas == 0 => (Role::Primary, Reason::NoReplica),
+        Reads::Replicas if !rules.has_replicas => (Role::Primary, Reason::NoReplica),
         Reads::Replicas => (Role::Replica, Reason::ProvenRead),
     }
 }

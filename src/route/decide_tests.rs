@@ -4,11 +4,11 @@ use crate::sql::{Named, Stake, Touches};
 const SPLIT: Rules = Rules {
     reads: Reads::Replicas,
     backends: 2,
-    replicas: 1,
+    has_replicas: true,
 };
 const ALONE: Rules = Rules {
     backends: 1,
-    replicas: 0,
+    has_replicas: false,
     ..SPLIT
 };
 
@@ -75,7 +75,7 @@ fn a_proven_read_goes_to_a_replica_if_there_is_one_and_the_operator_wants_it() {
     };
     assert_eq!(read(&primary), (Role::Primary, "reads_primary"));
     let none = Rules {
-        replicas: 0,
+        has_replicas: false,
         ..SPLIT
     };
     assert_eq!(read(&none), (Role::Primary, "no_replica"));

@@ -8,6 +8,8 @@
 
 mod decide;
 mod reason;
+mod settings;
 
-pub use decide::{Case, Catalog, Decision, Reads, Role, Rules, UserFunctions, Wish, decide};
+pub use decide::{Case, Catalog, Decision, Role, Wish, decide};
 pub use reason::{REASONS, Reason};
+pub use settings::{Reads, Rules, Settings, UserFunctions, Verdicts};

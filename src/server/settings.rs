@@ -7,6 +7,7 @@ use crate::auth;
 use crate::backend;
 use crate::net::tls::{Offer, Papers};
 use crate::pool;
+use crate::route;
 use crate::session;
 use crate::topology;
 
@@ -81,6 +82,7 @@ pub struct Database {
     pub backend: backend::Settings,
     pub pool: pool::Settings,
     pub session: session::Settings,
+    pub routing: route::Settings,
 }
 
 impl Database {

@@ -1,0 +1,84 @@
+//! What the configuration says of routing.
+
+use super::Role;
+use crate::topology::Backend;
+
+/// `[databases.NAME.routing]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    pub user_functions: UserFunctions,
+    pub verdicts: Verdicts,
+}
+
+impl Settings {
+    /// Whether every text is judged, where there are so many backends.
+    pub fn judges(&self, backends: usize) -> bool {
+        match self.verdicts {
+            Verdicts::Auto => backends > 1,
+            Verdicts::Always => true,
+        }
+    }
+}
+
+/// How far functions that users wrote are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UserFunctions {
+    /// As they are declared in pg_proc.
+    #[default]
+    TrustVolatility,
+    /// Not at all: whatever calls one goes to the primary.
+    Primary,
+}
+
+/// Which texts are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verdicts {
+    /// All, where something depends on it; none, where there is but one backend.
+    #[default]
+    Auto,
+    /// All, for the metrics.
+    Always,
+}
+
+/// Where the operator wants reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reads {
+    Primary,
+    /// On replicas, when there are any.
+    #[default]
+    Replicas,
+}
+
+/// What decides beside the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    pub reads: Reads,
+    /// All of them, of whatever role.
+    pub backends: usize,
+    /// Some of them may be replicas.
+    pub has_replicas: bool,
+}
+
+impl Rules {
+    /// Those of a database with these backends.
+    pub fn of(backends: &[Backend]) -> Self {
+        Self {
+            reads: Reads::default(),
+            backends: backends.len(),
+            // All but one are, until roles can be written.
+            has_replicas: backends.len() > 1,
+        }
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.backends < 2
+    }
+
+    /// With a single backend there is nothing to choose.
+    pub(super) fn role(&self, role: Role) -> Role {
+        match self.is_alone() {
+            true => Role::Any,
+            false => role,
+        }
+    }
+}
