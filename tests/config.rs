@@ -17,6 +17,7 @@ use clap::Parser;
 use pg_ambassador::{
     auth::{Found, Settings, Stored, User},
     config::{Cli, Command, Config, Level, LogFormat, Refusal, Run, World, load},
+    route::{self, UserFunctions, Verdicts},
     server::{Database, Listen},
     session::PoolMode,
     topology::{Address, Role},
@@ -43,7 +44,9 @@ fn run(words: &[&str]) -> Run {
     let all = ["pg-ambassador"].iter().chain(words);
     match Cli::try_parse_from(all).unwrap().into_command() {
         Command::Run(run) => *run,
-        other @ (Command::Check(_) | Command::Health(_) | Command::Demo(_)) => panic!("{other:?}"),
+        other @ (Command::Check(_) | Command::Route(_) | Command::Health(_) | Command::Demo(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -240,6 +243,17 @@ fn users_log_in_upstream_as_their_entry_says() {
     assert_eq!(login("bob"), (some("robert"), some("secret")));
     assert_eq!(login("carol"), (None, some("hunter2")));
     assert_eq!(login("dave"), (some("everyone"), some("from file")));
+}
+
+#[test]
+fn texts_are_judged_where_something_depends_on_it_or_where_the_file_says_so() {
+    let auto = database(&valid("smallest.toml"), "app").routing;
+    assert_eq!(auto, route::Settings::default());
+    assert_eq!((auto.judges(1), auto.judges(2)), (false, true));
+    let always = database(&valid("routing.toml"), "app").routing;
+    assert_eq!(always.user_functions, UserFunctions::Primary);
+    assert_eq!(always.verdicts, Verdicts::Always);
+    assert!(always.judges(1));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod demo;
 mod dial;
 mod primaries;
+mod route;
 mod serve;
 
 use std::process::ExitCode;
@@ -33,6 +34,10 @@ pub fn main() -> ExitCode {
                 Err(refusal) => refuse(&refusal),
             }
         }
+        Command::Route(asked) => match config::load(&asked.as_run(), &world) {
+            Ok(config) => route::route(&config, &asked),
+            Err(refusal) => refuse(&refusal),
+        },
         Command::Health(health) => match health.address(world.variable) {
             Ok(address) => match probe::ready(address) {
                 Ok(()) => ExitCode::SUCCESS,

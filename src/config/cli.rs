@@ -3,11 +3,12 @@
 
 use core::{convert::Infallible, fmt, str::FromStr};
 use std::{
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     mistake::{KeyPath, Mistake, Mistakes, Origin, Wrong},
@@ -47,6 +48,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Validate a file; exit 1 if anything is wrong.
     Check(Check),
+    /// Tell what a statement does and where it goes, and why; nothing is run.
+    Route(Box<Route>),
     /// Exit 0 when the ambassador on this machine is ready: for probes in images without a shell.
     Health(Health),
     /// A throw-away Postgres from the local binaries, the ambassador in front; Ctrl-C removes it.
@@ -163,6 +166,53 @@ impl Check {
     }
 }
 
+/// The flags of `route`.
+#[derive(Debug, Clone, Args)]
+pub struct Route {
+    /// The file that says which backends there are (AMBASSADOR_CONFIG).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The Postgres to ask about without a file (AMBASSADOR_UPSTREAM).
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<Hidden>,
+    /// The database that a client would ask for [default: the only one of the file].
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+    /// The user that a client would log in as: with --connect, its login upstream is taken.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The value of $1, of $2 and so on; what a shard key could hang on.
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub param: Vec<OsString>,
+    /// Read the catalog of the database first: its functions, views, policies, types.
+    #[arg(long)]
+    pub connect: bool,
+    /// text for people, json for programs: one object a line.
+    #[arg(long, value_enum, value_name = "F", default_value_t = Format::Text)]
+    pub format: Format,
+    /// The statement, or several; -: any number of texts from standard input, a NUL behind each.
+    #[arg(value_name = "SQL|-", allow_hyphen_values = true)]
+    pub sql: OsString,
+}
+
+/// How an answer looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+impl Route {
+    /// What `run` would be asked for with this file or this URL.
+    pub fn as_run(&self) -> Run {
+        Run {
+            config: self.config.clone(),
+            upstream: self.upstream.clone(),
+            ..Run::default()
+        }
+    }
+}
+
 /// The flags of `health`.
 #[derive(Debug, Clone, Args)]
 pub struct Health {
@@ -258,9 +308,10 @@ mod tests {
     fn run(words: &[&str]) -> Run {
         match parse(words) {
             Command::Run(run) => *run,
-            other @ (Command::Check(_) | Command::Health(_) | Command::Demo(_)) => {
-                panic!("{other:?}")
-            }
+            other @ (Command::Check(_)
+            | Command::Route(_)
+            | Command::Health(_)
+            | Command::Demo(_)) => panic!("{other:?}"),
         }
     }
 

@@ -31,7 +31,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-pub use cli::{Check, Cli, Command, Demo, Health, Hidden, Run};
+pub use cli::{Check, Cli, Command, Demo, Format, Health, Hidden, Route, Run};
 pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
 pub use own::{Own, key_of, logins, own};

@@ -1,0 +1,72 @@
+//! What is to be told of one text.
+
+use crate::route::{Case, Catalog, Decision, Rules, Wish, decide};
+use crate::sql::{self, Class, Finding, Judgement, Known, Obstacle};
+
+/// What judges every text alike.
+pub struct Judge<'a> {
+    /// The database's own names, if they were asked for.
+    pub known: Option<&'a Known>,
+    pub rules: Rules,
+    /// How many values were given for parameters.
+    pub params: usize,
+}
+
+/// One text, judged.
+pub struct Answer<'a> {
+    pub judge: &'a Judge<'a>,
+    pub finding: Finding,
+    pub judgement: Judgement,
+    pub decision: Decision,
+    /// Where it would go, were there replicas.
+    pub split: Decision,
+    pub wish: Wish,
+    pub fingerprint: u64,
+}
+
+impl<'a> Judge<'a> {
+    pub fn answer(&'a self, text: &[u8]) -> Answer<'a> {
+        let finding = find(text);
+        let judgement = sql::judge(&finding, self.known);
+        let wish = Wish::None;
+        let case = Case {
+            finding: &finding,
+            judgement: &judgement,
+            wish,
+            catalog: match self.known {
+                Some(_) => Catalog::Known,
+                None => Catalog::Assumed,
+            },
+        };
+        let decision = decide(&case, &self.rules);
+        let split = Rules {
+            backends: 2,
+            has_replicas: true,
+            ..self.rules
+        };
+        Answer {
+            judge: self,
+            decision,
+            split: decide(&case, &split),
+            wish,
+            fingerprint: 0,
+            finding,
+            judgement,
+        }
+    }
+}
+
+/// A text in another encoding may be anything.
+fn find(text: &[u8]) -> Finding {
+    let finding = sql::find(text);
+    if std::str::from_utf8(text).is_ok() {
+        return finding;
+    }
+    Finding {
+        class: Class::Unknown,
+        obstacle: Some(Obstacle::Unparsable),
+        functions: Vec::new(),
+        relations: Vec::new(),
+        ..finding
+    }
+}
