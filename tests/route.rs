@@ -179,3 +179,86 @@ fn a_text_that_begins_with_a_comment_is_no_flag() {
     let output = asked(&["--format", "json", "-- a comment\nSELECT 1"]);
     assert!(output.status.success(), "{output:?}");
 }
+
+/// What the whole text says, in the form for people.
+fn explained(text: &str) -> String {
+    let output = asked(&[text]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_answer_says_what_a_text_does() {
+    let cases = [
+        ("SELECT lower('A')", "read", true, "proven_read", 1),
+        ("", "empty", false, "empty", 0),
+        ("INSERT INTO t VALUES (1)", "write", false, "write", 1),
+        ("SELECT * FROM t FOR UPDATE", "write", false, "locking", 1),
+        ("SELECT 1; SELECT 2", "read", true, "proven_read", 2),
+        ("SELECT 1; DROP TABLE t", "ddl", false, "ddl", 2),
+        ("BEGIN", "transaction", false, "transaction", 1),
+        ("SELECT nextval('s')", "read", false, "denied_function", 1),
+        ("SELECT mine(1)", "read", false, "unknown_function", 1),
+    ];
+    for (text, class, safe, reason, statements) in cases {
+        let answer = judged(text);
+        assert_eq!(answer["class"], class, "{text}");
+        assert_eq!(answer["replica_safe"], safe, "{text}");
+        assert_eq!(answer["reason"], reason, "{text}");
+        assert_eq!(answer["statements"], statements, "{text}");
+        assert_eq!(answer["role"], "any", "{text}");
+    }
+    let functions = &judged("SELECT lower('A'), \"S\".f(1)")["functions"];
+    assert_eq!(*functions, serde_json::json!(["lower", "S.f"]));
+    let effects = &judged("SET LOCAL work_mem = 1")["effects"];
+    assert_eq!(*effects, serde_json::json!(["set_local:work_mem"]));
+}
+
+#[test]
+fn a_fingerprint_is_of_the_text_without_its_values() {
+    let of = |text: &str| judged(text)["fingerprint"].clone();
+    assert_eq!(of("SELECT 1 FROM t"), of("select  'x' -- y\nfrom t"));
+    assert_ne!(of("SELECT 1 FROM t"), of("SELECT 1 FROM u"));
+}
+
+#[test]
+fn a_hint_is_heard_and_what_it_cannot_move_stays() {
+    assert_eq!(
+        judged("/* ambassador: replica */ SELECT mine(1)")["reason"],
+        "hint"
+    );
+    assert_eq!(judged("SELECT 1 -- Ambassador:PRIMARY")["reason"], "hint");
+    assert_eq!(
+        judged("/* ambassador: replica */ DELETE FROM t")["reason"],
+        "write"
+    );
+    assert_eq!(
+        judged("SELECT '/* ambassador: primary */'")["reason"],
+        "proven_read"
+    );
+}
+
+#[test]
+fn who_has_never_seen_the_code_is_told_what_it_is_where_it_goes_why_and_what_to_do() {
+    let told = explained("SELECT mine(a), lower(b) FROM t");
+    for part in [
+        "read: a query",
+        "there is one backend",
+        "unknown_function: it calls a function that nothing is known of: mine",
+        "Relations       t\n",
+        "Functions       mine, lower\n",
+        "Not judged      mine: ",
+        "--connect",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    let told = explained("SELECT pg_advisory_lock(1)");
+    assert!(
+        told.contains("takes or gives back an advisory lock"),
+        "{told}"
+    );
+    assert!(
+        told.contains("denied_function") && !told.contains("--connect"),
+        "{told}"
+    );
+}

@@ -1,7 +1,7 @@
 //! The decision itself.
 
-use super::{Reads, Reason, Rules};
-use crate::sql::{Class, Finding, Judgement, Obstacle};
+use super::{REASONS, Reads, Reason, Rules};
+use crate::sql::{Class, Finding, Hint, Judgement, Obstacle, Span, Wanted};
 
 /// Whom a text goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +38,21 @@ pub enum Wish {
     Replica,
 }
 
+impl Wish {
+    /// All of them, in the order in which `as usize` numbers them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Primary, Self::Replica];
+
+    /// That of the hints in this part of a text ([`Print::hint`](crate::sql::Print::hint)).
+    pub fn of(text: &[u8], hint: Option<Span>) -> Self {
+        let wanted = hint.and_then(|part| Hint::read(text, part).wanted);
+        match wanted {
+            None => Self::None,
+            Some(Wanted::Primary) => Self::Primary,
+            Some(Wanted::Replica) => Self::Replica,
+        }
+    }
+}
+
 /// Whether names of users' own could be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Catalog {
@@ -71,6 +86,21 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// How many roles and reasons there are together.
+    pub const PLACES: usize = Role::ALL.len() * REASONS;
+
+    /// Where it is counted: below [`Decision::PLACES`].
+    #[inline]
+    pub fn place(&self) -> usize {
+        self.role as usize * REASONS + self.reason.place()
+    }
+
+    /// All roles and reasons, in their places.
+    pub fn places() -> impl Iterator<Item = (Role, Reason)> {
+        let of = |role| Reason::all().map(move |reason| (role, reason));
+        Role::ALL.into_iter().flat_map(of)
+    }
+
     /// For a text that must not be read, or cannot be.
     pub fn unread(reason: Reason, rules: &Rules) -> Self {
         Self {
@@ -135,15 +165,18 @@ fn prove(case: &Case<'_>) -> Result<(), Reason> {
 
 /// Whether the catalog could know better: a relation may be a view, a function, an operator or
 /// a type a user's own.
-fn names_anything(finding: &Finding) -> bool {
+pub fn names_anything(finding: &Finding) -> bool {
     let Finding {
         relations,
         functions,
+        asides,
         operators,
         words,
         ..
     } = finding;
-    !(relations.is_empty() && functions.is_empty() && operators.is_empty() && words.is_empty())
+    let named = [relations, functions, asides];
+    let spelt = [operators, words];
+    named.iter().any(|names| !names.is_empty()) || spelt.iter().any(|names| !names.is_empty())
 }
 
 /// What a hint cannot send to a replica.

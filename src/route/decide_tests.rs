@@ -21,6 +21,7 @@ fn finding(class: Class, obstacle: Option<Obstacle>) -> Finding {
         effects: Vec::new(),
         relations: Vec::new(),
         functions: Vec::new(),
+        asides: Vec::new(),
         operators: Vec::new(),
         words: Vec::new(),
         obstacle,

@@ -6,10 +6,12 @@
 //! ([`Judgement`](crate::sql::Judgement)) become a [`Decision`]: the primary, unless it is proven
 //! to be a read.
 
+mod class;
 mod decide;
 mod reason;
 mod settings;
 
-pub use decide::{Case, Catalog, Decision, Role, Wish, decide};
+pub use class::CLASSES;
+pub use decide::{Case, Catalog, Decision, Role, Wish, decide, names_anything};
 pub use reason::{REASONS, Reason};
 pub use settings::{Reads, Rules, Settings, UserFunctions, Verdicts};

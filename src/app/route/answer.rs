@@ -1,7 +1,10 @@
 //! What is to be told of one text.
 
 use crate::route::{Case, Catalog, Decision, Rules, Wish, decide};
-use crate::sql::{self, Class, Finding, Judgement, Known, Obstacle};
+use crate::sql::{self, Class, Finding, Fingerprint, Judgement, Known, Obstacle, Strings};
+
+/// What is told of a print is the same for every seed.
+const SEED: u64 = 0;
 
 /// What judges every text alike.
 pub struct Judge<'a> {
@@ -21,14 +24,24 @@ pub struct Answer<'a> {
     /// Where it would go, were there replicas.
     pub split: Decision,
     pub wish: Wish,
-    pub fingerprint: u64,
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Answer<'_> {
+    /// As it is shown everywhere.
+    pub fn fingerprint(&self) -> String {
+        let shown = self.fingerprint.as_ref().map(ToString::to_string);
+        shown.unwrap_or_default()
+    }
 }
 
 impl<'a> Judge<'a> {
     pub fn answer(&'a self, text: &[u8]) -> Answer<'a> {
         let finding = find(text);
         let judgement = sql::judge(&finding, self.known);
-        let wish = Wish::None;
+        // With plain strings the standard ones, there is always one.
+        let print = sql::fingerprint(text, Strings::Standard, SEED);
+        let wish = Wish::of(text, print.and_then(|print| print.hint));
         let case = Case {
             finding: &finding,
             judgement: &judgement,
@@ -49,7 +62,7 @@ impl<'a> Judge<'a> {
             decision,
             split: decide(&case, &split),
             wish,
-            fingerprint: 0,
+            fingerprint: print.map(|print| print.fingerprint),
             finding,
             judgement,
         }

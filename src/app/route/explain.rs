@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use super::answer::Answer;
 use super::json::shown;
-use crate::route::{Decision, Reason, Role, Wish};
+use crate::route::{self, Decision, Reason, Role, Wish};
 use crate::sql::{Class, Effect, Named, Obstacle};
 
 /// How wide the left column is.
@@ -47,7 +47,7 @@ pub fn whole(answer: &Answer<'_>) -> String {
     if answer.judge.params > 0 {
         say("Parameters", "make no difference: no table here is sharded");
     }
-    let _ = writeln!(out, "{:LABEL$}{:016x}", "Fingerprint", answer.fingerprint);
+    let _ = writeln!(out, "{:LABEL$}{}", "Fingerprint", answer.fingerprint());
     out
 }
 
@@ -126,37 +126,42 @@ fn whither(answer: &Answer<'_>) -> String {
 fn why(answer: &Answer<'_>) -> String {
     let reason = answer.decision.reason;
     let mut said = format!("{}: {}", reason.name(), reason.sentence());
-    if let Some(subject) = &answer.judgement.subject {
+    if let (Reason::Against(_), Some(subject)) = (reason, &answer.judgement.subject) {
         let _ = write!(said, ": {}", one_line(&shown(subject)));
     }
     said
 }
 
+/// Whether the catalog could tell more.
+fn is_open(answer: &Answer<'_>) -> bool {
+    let unknown = [Obstacle::UnknownFunction, Obstacle::UnknownRelation];
+    let judged = answer.judgement.obstacle;
+    answer.judge.known.is_none() && judged.is_none_or(|one| unknown.contains(&one))
+}
+
 /// What was taken for granted, for want of the catalog.
 fn assumed(answer: &Answer<'_>) -> Option<String> {
-    let finding = &answer.finding;
-    if answer.judge.known.is_some() || finding.obstacle.is_some() {
+    if !is_open(answer) {
         return None;
     }
+    let finding = &answer.finding;
     let tables = match finding.relations.as_slice() {
         [] => None,
         relations => Some(format!(
-            "{} {} plain, no view, no policy, neither temporary nor foreign",
+            "{}: plain, no view, no policy, neither temporary nor foreign",
             list(relations),
-            if relations.len() == 1 { "is" } else { "are" }
         )),
     };
-    let names = !finding.functions.is_empty() || !finding.operators.is_empty();
-    let own = names
-        .then(|| "functions and operators with a name of the server's are the server's".to_owned());
+    let own = match route::names_anything(finding) {
+        true => Some("no name of the server's is also a user's".to_owned()),
+        false => None,
+    };
     let all: Vec<String> = [tables, own].into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn advice(answer: &Answer<'_>) -> Option<String> {
-    let offline = answer.judge.known.is_none() && answer.finding.obstacle.is_none();
-    let names = !(answer.finding.relations.is_empty() && answer.finding.functions.is_empty());
-    if offline && names {
+    if is_open(answer) && route::names_anything(&answer.finding) {
         return Some("--connect looks all of it up in the database".to_owned());
     }
     let hint = "/* ambassador: replica */ in front sends it to a replica all the same";

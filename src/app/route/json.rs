@@ -18,7 +18,7 @@ pub fn line(answer: &Answer<'_>) -> String {
     let _ = write!(out, ",\"reason\":\"{}\"", decision.reason.name());
     array(&mut out, "effects", effects);
     array(&mut out, "functions", functions);
-    let _ = write!(out, ",\"fingerprint\":\"{:016x}\"", answer.fingerprint);
+    let _ = write!(out, ",\"fingerprint\":\"{}\"", answer.fingerprint());
     let _ = writeln!(out, ",\"statements\":{}}}", finding.statements);
     out
 }
