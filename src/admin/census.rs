@@ -14,6 +14,8 @@ use crate::session::{Phase, Shared};
 pub struct Census {
     /// The worker's part of each pool.
     pub pools: Vec<PoolCensus>,
+    /// Verdicts that are remembered.
+    pub verdicts: usize,
 }
 
 /// What one worker has of one pool.
@@ -67,6 +69,9 @@ impl Census {
                 *pool.pinned.entry(reason).or_default() += 1;
             }
         });
-        Self { pools: counted }
+        Self {
+            pools: counted,
+            verdicts: 0,
+        }
     }
 }

@@ -10,6 +10,7 @@ use self::page::{Kind, Page};
 use super::{Census, Clients, History, PoolHistory, remembered_as};
 use crate::net::tls::State;
 use crate::pool::{Counts, Key};
+use crate::route::{CLASSES, Decision};
 use crate::telemetry::counters::{CONNECTED, Times, Totals};
 
 /// Of the format, version 0.0.4.
@@ -39,6 +40,8 @@ const FAMILIES: &[Family] = &[
     transactions,
     statements,
     statement_times,
+    route_decisions,
+    verdict_cache,
     pins,
     pinned_sessions,
     upstream_connects,
@@ -76,6 +79,8 @@ struct Figures {
     refused: Vec<(String, BTreeMap<&'static str, u64>)>,
     panics: u64,
     papers: Vec<State>,
+    /// Remembered.
+    verdicts: usize,
 }
 
 /// One pool, all workers together.
@@ -98,6 +103,7 @@ impl Figures {
             places.insert(pool.key.clone(), pools.len());
             pools.push(Pool::new(pool));
         }
+        let verdicts = census.iter().map(|census| census.verdicts).sum();
         for part in census.into_iter().flat_map(|census| census.pools) {
             let place = places.get(&part.key).copied();
             let Some(pool) = place.and_then(|at| pools.get_mut(at)) else {
@@ -117,6 +123,7 @@ impl Figures {
             refused: history.refused,
             panics: history.panics,
             papers: Vec::new(),
+            verdicts,
         }
     }
 
@@ -303,17 +310,64 @@ fn transactions(page: &mut Page, figures: &Figures) {
     samples(page, ["database", "backend", "role"], values);
 }
 
+/// With a class where texts are judged, without one where they are not.
 fn statements(page: &mut Page, figures: &Figures) {
     page.family(
         "statements_total",
         Kind::Counter,
-        "Statements that clients ran, those that failed too.",
+        "Statements that clients ran, those that failed too; by class where they are judged.",
     );
     let values = figures.sums(|pool| {
+        let is_judged = !pool.totals.classes.is_empty();
         let labels = [pool.database.as_str(), ROLE];
-        [(labels, pool.totals.statements)]
+        (!is_judged).then_some((labels, pool.totals.statements))
     });
     samples(page, ["database", "role"], values);
+    let values = figures.sums(|pool| {
+        let counts = CLASSES.iter().zip(&pool.totals.classes);
+        let counts = counts.filter(|(_, count)| **count > 0);
+        counts.map(|(class, &count)| ([pool.database.as_str(), ROLE, class.name()], count))
+    });
+    samples(page, ["database", "role", "class"], values);
+}
+
+fn route_decisions(page: &mut Page, figures: &Figures) {
+    page.family(
+        "route_decisions_total",
+        Kind::Counter,
+        "Texts by where they go (any: there is one backend) and why; where they are judged.",
+    );
+    let values = figures.sums(|pool| {
+        let counts = Decision::places().zip(&pool.totals.decisions);
+        let counts = counts.filter(|(_, count)| **count > 0);
+        counts.map(|((role, reason), &count)| {
+            let labels = [pool.database.as_str(), role.name(), reason.name()];
+            (labels, count)
+        })
+    });
+    samples(page, ["database", "role", "reason"], values);
+}
+
+fn verdict_cache(page: &mut Page, figures: &Figures) {
+    page.family(
+        "verdict_cache_entries",
+        Kind::Gauge,
+        "Verdicts that are remembered, each for all texts that differ in their values alone.",
+    );
+    page.sample(&[], number(figures.verdicts as u64));
+    let sum = |one: fn(&Totals) -> u64| number(figures.pools.iter().map(|p| one(&p.totals)).sum());
+    page.family(
+        "verdict_cache_hits_total",
+        Kind::Counter,
+        "Texts whose verdict was remembered.",
+    );
+    page.sample(&[], sum(|totals| totals.verdict_hits));
+    page.family(
+        "verdict_cache_misses_total",
+        Kind::Counter,
+        "Texts whose verdict had to be found.",
+    );
+    page.sample(&[], sum(|totals| totals.verdict_misses));
 }
 
 fn statement_times(page: &mut Page, figures: &Figures) {

@@ -11,6 +11,7 @@ mod plan;
 mod reader;
 mod rotation;
 mod settings;
+mod verdicts;
 mod verifiers;
 mod worker;
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -15,13 +15,15 @@ use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 
-use super::{Database, Settings, console, numbers::Marks, rotation::Rotation, worker::Mail};
+use super::{
+    Database, Settings, console, numbers::Marks, rotation::Rotation, verdicts::Place, worker::Mail,
+};
 use crate::admin::{self, Pauses};
 use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
 use crate::net::Detached;
 use crate::pool::{self, Exchange, Key, Post};
-use crate::session::CancelKeys;
+use crate::session::{CancelKeys, Snapshot};
 use crate::telemetry::counters::{Doorbook, Totals};
 
 /// What all workers share.
@@ -53,6 +55,10 @@ pub struct Plan {
     pub rotation: Rotation,
     /// What makes up the salts and the secrets of those who do not exist.
     pub seed: Seed,
+    /// What keeps texts from being made to share a fingerprint.
+    pub print_seed: u64,
+    /// What is known of each database's names.
+    snapshots: Mutex<HashMap<Place, Weak<Snapshot>>>,
 }
 
 /// What the workers' pools share, by their keys.
@@ -71,6 +77,7 @@ impl Plan {
     pub fn new(settings: Settings) -> io::Result<(Self, Vec<UnboundedReceiver<Mail>>)> {
         let mut seed = Seed::default();
         getrandom::fill(&mut seed)?;
+        let print_seed = getrandom::u64()?;
         let workers = settings.workers.max(1);
         let (boxes, inboxes) = (0..workers).map(|_| unbounded_channel()).unzip();
         let doorbook = |_| Doorbook::new(settings.databases.len());
@@ -94,6 +101,8 @@ impl Plan {
             closed: AtomicBool::new(false),
             doorbooks,
             seed,
+            print_seed,
+            snapshots: Mutex::default(),
         };
         Ok((plan, inboxes))
     }
@@ -135,6 +144,19 @@ impl Plan {
             let key = admin::remembered_as(key, &totals);
             *exchanges.past.entry(key).or_default() += &totals;
         }
+    }
+
+    /// What all workers know of a database's names.
+    pub fn snapshot(&self, place: &Place) -> Arc<Snapshot> {
+        let snapshots = self.snapshots.lock();
+        let mut snapshots = snapshots.unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = snapshots.get(place).and_then(Weak::upgrade) {
+            return known;
+        }
+        snapshots.retain(|_, snapshot| snapshot.strong_count() > 0);
+        let snapshot = Arc::default();
+        snapshots.insert(place.clone(), Arc::downgrade(&snapshot));
+        snapshot
     }
 
     /// What all pools of a backend have in common.

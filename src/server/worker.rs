@@ -22,6 +22,7 @@ use super::{
     numbers::APART,
     plan::{ClientSeat, Plan},
     rotation,
+    verdicts::Judges,
     verifiers::Verifiers,
 };
 use crate::admin::{Census, Detail, House, Report};
@@ -115,6 +116,7 @@ pub struct Worker {
     /// Each database's session settings, by its entry's name.
     sessions: HashMap<String, Rc<session::Settings>>,
     verifiers: Verifiers,
+    judges: Judges,
 }
 
 /// Runs a worker until it is told to stop, and `until` is over.
@@ -206,6 +208,7 @@ impl Worker {
             recent: RefCell::default(),
             sessions,
             verifiers: Verifiers::default(),
+            judges: Judges::default(),
         }
     }
 
@@ -349,7 +352,8 @@ impl Worker {
         );
         pool.set_paused(self.plan.pauses().cover(&pool.name()));
         let settings = self.session_settings(database);
-        let lobby = Rc::new(Lobby::new(pool, settings));
+        let verdicts = self.judges.get(&self.plan, database, &key.database);
+        let lobby = Rc::new(Lobby::new(pool, settings, verdicts));
         self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
         lobby
     }
@@ -378,6 +382,7 @@ impl Worker {
             drop(lobby);
             self.plan.forget_exchange(&key);
         }
+        self.judges.forget_unused();
     }
 
     fn heed_pauses(&self) {
@@ -404,7 +409,10 @@ impl Worker {
     fn census(&self) -> Census {
         let lobbies = self.lobbies.borrow();
         let pools = lobbies.values().map(|lobby| lobby.pool());
-        Census::take(&self.shared, pools)
+        Census {
+            verdicts: self.judges.remembered(),
+            ..Census::take(&self.shared, pools)
+        }
     }
 
     fn report(&self, detail: Detail) -> Report {

@@ -85,7 +85,7 @@ impl Session {
         let whole = seen.len() == header.len;
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
-        let reading = self.read(frontend::text(rest));
+        let reading = self.read(frontend::text(rest), whole);
         if !self.begin(&reading, splice) {
             self.flow.reading = Some(reading);
             return Step::Wait;
@@ -94,6 +94,8 @@ impl Session {
             return Step::Pass;
         }
         if self.is_verbatim() || (whole && message.is_none()) {
+            // Its Binds will not be known for what they are.
+            self.count_judged();
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
@@ -102,6 +104,7 @@ impl Session {
         let shared = self.pool.settings().prepared_statements > 0;
         if !whole || name.len() > GATHER / 2 || (!shared && !name.is_empty()) {
             self.pin(pin::Reason::Statement);
+            self.count_judged();
             if message.is_some() && name.is_empty() {
                 self.names.forget_unnamed();
                 if let Some(lease) = &mut self.lease {
@@ -125,7 +128,8 @@ impl Session {
             return Step::Hold;
         }
         let former = skippable.then(|| Box::new(self.names.former()));
-        let number = self.names.set_unnamed(rest, reading);
+        let judged = self.flow.judged.take();
+        let number = self.names.set_unnamed(rest, reading, judged);
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed = Some((self.handle.id, number));
         }
@@ -164,7 +168,9 @@ impl Session {
         }
         frontend::put_parse(out, &statement.name, rest);
         lease.memory.add(&statement);
-        self.names.insert(name.into(), Arc::clone(&statement));
+        let judged = self.flow.judged.take();
+        self.names
+            .insert_judged(name.into(), Arc::clone(&statement), judged);
         let name = Name {
             name: name.into(),
             statement,
@@ -220,7 +226,7 @@ impl Session {
         }
         let (portal, written, rest) = message.unwrap_or_default();
         let name = names::key(written);
-        let statement = self.names.get(name).cloned();
+        let (statement, judged) = self.named(name);
         if self.is_open_what(name, statement.as_ref()) {
             return Step::Hold;
         }
@@ -233,6 +239,9 @@ impl Session {
         }
         if !self.will_run() {
             return Step::Pass;
+        }
+        if self.verdicts.is_some() {
+            self.count_bound(name, statement.as_ref(), judged);
         }
         if self.is_verbatim() || message.is_none() {
             self.ledger.owe(Reply::Bind, Role::Client);

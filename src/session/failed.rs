@@ -164,7 +164,7 @@ impl Session {
     ) -> Answer {
         self.names.forget_unnamed();
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
-        let reading = self.read(text);
+        let reading = self.read(text, true);
         let judged = self.judge(&reading);
         match judged {
             Text::Empty => {
@@ -203,6 +203,7 @@ impl Session {
         if let Some(lease) = &mut self.lease {
             lease.memory.unnamed = None;
         }
+        self.count_judged();
         self.touch(&reading, text);
         let several = several(&reading, text);
         let Substitute { mut change, .. } =
@@ -218,7 +219,7 @@ impl Session {
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
         let name = names::key(name);
-        let reading = self.read(frontend::text(rest));
+        let reading = self.read(frontend::text(rest), true);
         let judged = self.judge(&reading);
         let known = !name.is_empty() && self.names.get(name).is_some();
         let fits = matches!(judged, Text::Ends | Text::Empty) && reading.count <= 1;
@@ -226,7 +227,8 @@ impl Session {
             return Answer::Refused(self.refusal_of(&judged));
         }
         if name.is_empty() {
-            self.names.set_unnamed(rest, reading);
+            let judged = self.flow.judged.take();
+            self.names.set_unnamed(rest, reading, judged);
         } else {
             let mut registry = self.shared.registry.borrow_mut();
             let statement = registry.statement(self.identity.scope, rest);

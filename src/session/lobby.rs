@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Settings, Shared, prepared::Scope};
+use super::{Settings, Shared, Verdicts, prepared::Scope};
 use crate::pool::Pool;
 use crate::protocol::{
     Parameters,
@@ -77,14 +77,17 @@ pub(super) enum Greeting<'a> {
 pub struct Lobby {
     pub(super) pool: Rc<Pool>,
     pub(super) settings: Rc<Settings>,
+    pub(super) verdicts: Option<Rc<Verdicts>>,
     pub(super) known: RefCell<Welcomes>,
 }
 
 impl Lobby {
-    pub fn new(pool: Rc<Pool>, settings: Rc<Settings>) -> Self {
+    /// Without `verdicts` no text is judged.
+    pub fn new(pool: Rc<Pool>, settings: Rc<Settings>, verdicts: Option<Rc<Verdicts>>) -> Self {
         Self {
             pool,
             settings,
+            verdicts,
             known: RefCell::default(),
         }
     }

@@ -17,6 +17,7 @@ mod failed;
 mod fault;
 mod forward;
 mod handle;
+mod judge;
 mod leave;
 mod ledger;
 mod lobby;
@@ -39,6 +40,7 @@ mod splice;
 mod substitute;
 mod supply;
 mod undo;
+mod verdicts;
 mod welcome;
 mod wording;
 
@@ -56,6 +58,7 @@ pub use lobby::Lobby;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
 pub use settings::{PoolMode, Settings};
+pub use verdicts::{Snapshot, Verdict, Verdicts};
 pub use welcome::{Wishes, welcome};
 
 use crate::backend::StatementId;
@@ -68,6 +71,7 @@ use change::Change;
 use ledger::Ledger;
 use names::Names;
 use prepared::Scope;
+use verdicts::{Judged, Spelling};
 
 /// What all sessions of a worker use.
 pub struct Shared {
@@ -113,6 +117,8 @@ pub struct Session {
     denied: Option<Refusal>,
     ledger: Ledger,
     names: Names,
+    /// What judges texts; `None`: nothing hangs on what they do.
+    verdicts: Option<Rc<Verdicts>>,
     identity: Identity,
     flow: Flow,
     /// Cancels under way; the connection stays ours until they have ended.
@@ -130,11 +136,22 @@ struct Identity {
     told: Rc<Parameters>,
     /// The same at its start-up.
     told_first: Rc<Parameters>,
+    /// What they say of how the server reads a text.
+    spelling: Spelling,
     /// The connection whose process id the client was told.
     home: Option<Home>,
     /// The process id and the key that the client was told.
     key: (i32, u32),
     cherished: bool,
+}
+
+impl Identity {
+    /// The client is told of a setting.
+    fn tell(&mut self, name: &[u8], value: &[u8]) {
+        let told = Rc::make_mut(&mut self.told);
+        told.set(name, value);
+        self.spelling = Spelling::of(told);
+    }
 }
 
 /// Where in the two streams we are.
@@ -197,6 +214,8 @@ struct Flow {
     draining: bool,
     /// What the message that waits for a connection says it will do.
     reading: Option<Reading>,
+    /// The verdict on the text that was read last, until it is sent.
+    judged: Option<Judged>,
     /// What executing these portals changes.
     changes: Vec<(Box<[u8]>, Change)>,
     /// The statement that the message held back names has been prepared, and returns something

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use super::prepared::PREFIX;
+use super::{prepared::PREFIX, verdicts::Judged};
 use crate::backend::Statement;
 use crate::sql::Reading;
 
@@ -46,7 +46,7 @@ pub fn said(said: &[u8]) -> (&[u8], bool) {
 /// What the client prepared and has not closed.
 #[derive(Debug, Default)]
 pub struct Names {
-    named: HashMap<Box<[u8]>, Arc<Statement>>,
+    named: HashMap<Box<[u8]>, Entry>,
     unnamed: Option<Unnamed>,
     /// Text and types of the unnamed statement; kept allocated from one to the next.
     rest: Vec<u8>,
@@ -58,10 +58,20 @@ pub struct Names {
     before: Vec<(Box<[u8]>, Arc<Statement>)>,
 }
 
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub statement: Arc<Statement>,
+    /// `None`: it has not been judged, or nothing is.
+    pub judged: Option<Judged>,
+}
+
 /// The unnamed statement, which outlives its transaction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Unnamed {
     pub reading: Reading,
+    /// `None`: it has not been judged, or nothing is.
+    pub judged: Option<Judged>,
     /// Tells it from earlier ones of this session.
     pub number: u32,
 }
@@ -83,19 +93,42 @@ impl Names {
 
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        self.entry(name).map(|entry| &entry.statement)
+    }
+
+    #[inline]
+    pub fn entry(&self, name: &[u8]) -> Option<&Entry> {
         self.named.get(name)
     }
 
     pub fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {
+        self.insert_judged(name, statement, None);
+    }
+
+    pub fn insert_judged(
+        &mut self,
+        name: Box<[u8]>,
+        statement: Arc<Statement>,
+        judged: Option<Judged>,
+    ) {
         if !self.twins {
             let mut others = self.named.iter();
-            let elder = others.find(|(_, one)| Arc::ptr_eq(one, &statement));
+            let elder = others.find(|(_, one)| Arc::ptr_eq(&one.statement, &statement));
             if let Some((elder, _)) = elder {
                 self.twins = true;
                 self.before.push((elder.clone(), Arc::clone(&statement)));
             }
         }
-        self.named.insert(name, statement);
+        self.named.insert(name, Entry { statement, judged });
+    }
+
+    /// Remembers a verdict with what was prepared under this name.
+    pub fn put_judged(&mut self, name: &[u8], judged: Judged) {
+        match (self.named.get_mut(name), &mut self.unnamed) {
+            (Some(entry), _) => entry.judged = Some(judged),
+            (None, Some(unnamed)) if name.is_empty() => unnamed.judged = Some(judged),
+            (None, _) => {}
+        }
     }
 
     /// The name means the next generation of its statement from here on.
@@ -119,7 +152,7 @@ impl Names {
     }
 
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.named.remove(name)
+        self.named.remove(name).map(|entry| entry.statement)
     }
 
     /// Removes the name if it still means this statement.
@@ -134,7 +167,8 @@ impl Names {
 
     /// For DEALLOCATE ALL: all names. The unnamed statement lives on, as in the server.
     pub fn take_all(&mut self) -> impl Iterator<Item = (Box<[u8]>, Arc<Statement>)> {
-        std::mem::take(&mut self.named).into_iter()
+        let all = std::mem::take(&mut self.named).into_iter();
+        all.map(|(name, entry)| (name, entry.statement))
     }
 
     /// What the client calls the statement that has this name upstream, by a name that `is_known`.
@@ -143,20 +177,22 @@ impl Names {
             .before
             .iter()
             .map(|(name, statement)| (name, statement));
+        let now = self.named.iter();
         before
-            .chain(self.named.iter())
+            .chain(now.map(|(name, entry)| (name, &entry.statement)))
             .find(|(name, statement)| statement.name == upstream && is_known(name))
             .map(|(name, _)| &**name)
     }
 
     #[inline]
-    pub fn unnamed(&self) -> Option<Unnamed> {
-        self.unnamed
+    pub fn unnamed(&self) -> Option<&Unnamed> {
+        self.unnamed.as_ref()
     }
 
     /// Whether this is still the number of the unnamed statement.
     pub fn is_unnamed(&self, number: u32) -> bool {
-        self.unnamed.is_some_and(|unnamed| unnamed.number == number)
+        let unnamed = self.unnamed.as_ref();
+        unnamed.is_some_and(|unnamed| unnamed.number == number)
     }
 
     pub fn unnamed_rest(&self) -> &[u8] {
@@ -165,12 +201,13 @@ impl Names {
 
     /// Remembers a Parse of the unnamed statement; gives its number.
     #[inline]
-    pub fn set_unnamed(&mut self, rest: &[u8], reading: Reading) -> u32 {
+    pub fn set_unnamed(&mut self, rest: &[u8], reading: Reading, judged: Option<Judged>) -> u32 {
         self.count = self.count.wrapping_add(1);
         self.rest.clear();
         self.rest.extend_from_slice(rest);
         self.unnamed = Some(Unnamed {
             reading,
+            judged,
             number: self.count,
         });
         self.count
@@ -179,7 +216,7 @@ impl Names {
     /// The unnamed statement, to be put back should the next one be skipped.
     pub fn former(&self) -> Former {
         Former {
-            unnamed: self.unnamed,
+            unnamed: self.unnamed.clone(),
             rest: self.rest.clone(),
             count: self.count,
         }

@@ -347,6 +347,9 @@ impl Session {
         if change.is_none() {
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
+                if let Some(verdicts) = &self.verdicts {
+                    verdicts.doubt();
+                }
             }
             let step = match self.ledger.front() {
                 Some(owed) if matches!(owed.role, Role::Looks(_)) => return self.looked(),

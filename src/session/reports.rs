@@ -52,7 +52,7 @@ impl Session {
         if name == b"application_name" {
             self.handle.rename(value);
         }
-        Rc::make_mut(&mut self.identity.told).set(name, value);
+        self.identity.tell(name, value);
     }
 
     /// The server reports at ReadyForQuery what is not as it last reported. A request that sets
@@ -95,7 +95,7 @@ impl Session {
             if name == b"application_name" {
                 self.handle.rename(former);
             }
-            Rc::make_mut(&mut self.identity.told).set(name, former);
+            self.identity.tell(name, former);
         }
         out
     }

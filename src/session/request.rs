@@ -31,8 +31,9 @@ impl Session {
             return Ok(Step::Gather);
         }
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
-        let reading = self.read(text);
+        let reading = self.read(text, seen.len() == header.len);
         if let Some(step) = self.defer(cx, &reading, text)? {
+            self.count_judged();
             return Ok(step);
         }
         Ok(self.query_read(reading, seen, splice))
@@ -54,6 +55,7 @@ impl Session {
         if !self.will_run() {
             return Step::Pass;
         }
+        self.count_judged();
         let substitute = self.substitute(&reading, text);
         self.touch(&reading, text);
         let role = self.drop_unnamed();
@@ -83,11 +85,20 @@ impl Session {
             && !self.flow.copying
     }
 
-    /// Reads a text once, also when its message has waited for a connection.
+    /// Reads a text once, also when its message has waited for a connection, and judges it where
+    /// something hangs on that. `whole`: all of it is here.
     #[inline]
-    pub(super) fn read(&mut self, text: &[u8]) -> Reading {
-        let held = self.flow.reading.take();
-        held.unwrap_or_else(|| sql::read(text))
+    pub(super) fn read(&mut self, text: &[u8], whole: bool) -> Reading {
+        if let Some(held) = self.flow.reading.take() {
+            return held;
+        }
+        match &self.verdicts {
+            None => sql::read(text),
+            Some(verdicts) => {
+                let found = verdicts.judge(text, self.identity.spelling, whole);
+                self.note(found).unwrap_or_else(|| sql::read(text))
+            }
+        }
     }
 
     pub(super) fn function_call(&mut self, splice: &mut Splice<'_>) -> Step {

@@ -57,7 +57,7 @@ impl Session {
         let Some(lease) = &mut self.lease else {
             return;
         };
-        let Some(unnamed) = self.names.unnamed() else {
+        let Some(number) = self.names.unnamed().map(|unnamed| unnamed.number) else {
             // Somebody else's is not to be met.
             if lease.memory.unnamed.take().is_some() {
                 frontend::put_close_statement(splice.insert(), b"");
@@ -65,10 +65,10 @@ impl Session {
             }
             return;
         };
-        let own = Some((self.handle.id, unnamed.number));
+        let own = Some((self.handle.id, number));
         if lease.memory.unnamed != own {
             frontend::put_parse(splice.insert(), b"", self.names.unnamed_rest());
-            let role = Naming::SuppliesUnnamed(unnamed.number);
+            let role = Naming::SuppliesUnnamed(number);
             self.ledger.owe(Reply::Parse, role);
             lease.memory.unnamed = own;
         }

@@ -14,6 +14,7 @@ use super::{
     lobby::{Greeting, Welcome},
     names::Names,
     pin,
+    verdicts::Spelling,
 };
 use crate::backend;
 use crate::net::Link;
@@ -99,6 +100,7 @@ pub async fn welcome(
         denied: None,
         ledger: Ledger::default(),
         names: Names::default(),
+        verdicts: lobby.verdicts.clone(),
         identity: entrance.identity((pid, number)),
         flow: flow(lobby, &entrance, !wishes.ahead.is_empty()),
         inbox: wishes.ahead,
@@ -172,6 +174,7 @@ impl Entrance {
             parameters: Arc::clone(&self.welcome.parameters),
             start: Arc::clone(&self.welcome.parameters),
             scope: self.welcome.scope,
+            spelling: Spelling::of(&self.welcome.told),
             told: Rc::clone(&self.welcome.told),
             told_first: Rc::clone(&self.welcome.told),
             home: self.home,

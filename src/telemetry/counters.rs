@@ -108,6 +108,40 @@ impl Tally {
     }
 }
 
+/// Counts by place; which place means what, who counts knows. Takes no memory until then.
+#[derive(Debug, Default)]
+pub struct Row(OnceLock<Box<[Count]>>);
+
+impl Row {
+    /// `len`: how many places there are, the same every time.
+    #[inline]
+    pub fn add(&self, at: usize, len: usize, more: u64) {
+        let counts = self.0.get_or_init(|| Self::of(len));
+        if let Some(count) = counts.get(at) {
+            count.add(more);
+        }
+    }
+
+    #[cold]
+    fn of(len: usize) -> Box<[Count]> {
+        (0..len).map(|_| Count::default()).collect()
+    }
+
+    fn add_to(&self, sums: &mut Vec<u64>) {
+        let counts = self.0.get().map(|counts| counts.iter().map(Count::get));
+        add_each(sums, counts.into_iter().flatten());
+    }
+}
+
+fn add_each(sums: &mut Vec<u64>, more: impl Iterator<Item = u64>) {
+    for (at, count) in more.enumerate() {
+        match sums.get_mut(at) {
+            Some(sum) => *sum += count,
+            None => sums.push(count),
+        }
+    }
+}
+
 /// What one worker has done for one pool. On cache lines of its own: another worker's numbers
 /// are written at the same time.
 #[derive(Debug, Default)]
@@ -148,6 +182,14 @@ pub struct Traffic {
     pub wait_times: Histogram,
     /// Of all dials that came to something, logins included.
     pub connect_times: Histogram,
+    /// Statements that were judged, by the place of their class.
+    pub classes: Row,
+    /// Texts that were judged, by the place of where they go and why.
+    pub decisions: Row,
+    /// Texts whose verdict was remembered.
+    pub verdict_hits: Count,
+    /// Texts whose verdict had to be found.
+    pub verdict_misses: Count,
 }
 
 /// How [`Traffic::connects`] calls a dial that came to a connection.
@@ -178,6 +220,8 @@ impl Traffic {
             (&mut totals.wait_micros, &self.wait_time.0),
             (&mut totals.waits, &self.waits),
             (&mut totals.logins, &self.logins),
+            (&mut totals.verdict_hits, &self.verdict_hits),
+            (&mut totals.verdict_misses, &self.verdict_misses),
         ];
         for (sum, count) in counts {
             *sum += count.get();
@@ -187,6 +231,8 @@ impl Traffic {
         self.request_times.add_to(&mut totals.request_times);
         self.wait_times.add_to(&mut totals.wait_times);
         self.connect_times.add_to(&mut totals.connect_times);
+        self.classes.add_to(&mut totals.classes);
+        self.decisions.add_to(&mut totals.decisions);
     }
 }
 
@@ -261,6 +307,10 @@ pub struct Totals {
     pub request_times: Times,
     pub wait_times: Times,
     pub connect_times: Times,
+    pub classes: Vec<u64>,
+    pub decisions: Vec<u64>,
+    pub verdict_hits: u64,
+    pub verdict_misses: u64,
 }
 
 impl AddAssign<&Totals> for Totals {
@@ -284,6 +334,10 @@ impl AddAssign<&Totals> for Totals {
         self.request_times += &more.request_times;
         self.wait_times += &more.wait_times;
         self.connect_times += &more.connect_times;
+        add_each(&mut self.classes, more.classes.iter().copied());
+        add_each(&mut self.decisions, more.decisions.iter().copied());
+        self.verdict_hits += more.verdict_hits;
+        self.verdict_misses += more.verdict_misses;
         let words = [
             (&mut self.connects, &more.connects),
             (&mut self.pins, &more.pins),
@@ -316,6 +370,24 @@ mod tests {
         assert_eq!(totals.pins, Words::from([("setting", 2), ("temp", 1)]));
         assert_eq!(totals.connects, Words::from([("ok", 1)]));
         assert_eq!(totals.connect_times.sum, 3000);
+    }
+
+    #[test]
+    fn a_row_takes_no_room_until_something_is_counted_and_none_beyond_its_length() {
+        let (one, other) = (Traffic::default(), Traffic::default());
+        one.classes.add(1, 3, 2);
+        one.classes.add(7, 3, 1);
+        other.classes.add(1, 3, 5);
+        let mut totals = Totals::default();
+        one.add_to(&mut totals);
+        assert_eq!(
+            (&totals.classes, totals.decisions.len()),
+            (&vec![0, 2, 0], 0)
+        );
+        let mut others = Totals::default();
+        other.add_to(&mut others);
+        totals += &others;
+        assert_eq!(totals.classes, [0, 7, 0]);
     }
 
     #[test]

@@ -58,5 +58,6 @@ mod talks;
 mod tokens;
 mod upstream_tls;
 mod users;
+mod verdicts;
 mod version;
 mod wire;

@@ -1,0 +1,361 @@
+//! What is known of the texts that pass, and where each is to go.
+//!
+//! One for each database of a worker. A text is read in whole once for all that differ from it in
+//! their values alone; what was found then is looked up by the text's fingerprint from there on.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use crate::protocol::Parameters;
+use crate::route::{self, Case, Catalog, Decision, Reason, Rules, Wish};
+use crate::sql::{
+    self, Cached, Class, Finding, Judgement, Kind, Known, Limits, Obstacle, Print, Reading, Strings,
+};
+
+/// What is known of a text and of all that differ from it in their values alone.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What the text says; `None`: it was not read, or it is not understood.
+    pub finding: Option<Finding>,
+    /// What the catalog made of it.
+    pub judgement: Option<Judgement>,
+    /// As [`sql::read`] would say of each of these texts; `None`: that hangs on where its names
+    /// lie.
+    reading: Option<Reading>,
+    /// By what a hint asks for, in the order of [`Wish::ALL`].
+    decisions: [Decision; Wish::ALL.len()],
+    /// The catalog's, by which it was judged.
+    epoch: u64,
+}
+
+impl Verdict {
+    pub fn class(&self) -> Class {
+        self.finding
+            .as_ref()
+            .map_or(Class::Unknown, |one| one.class)
+    }
+
+    /// How many statements the text has, an empty one counted.
+    pub fn statements(&self) -> u32 {
+        self.finding.as_ref().map_or(1, |one| one.statements.max(1))
+    }
+}
+
+impl Cached for Verdict {
+    fn bytes(&self) -> usize {
+        let Some(finding) = &self.finding else {
+            return size_of::<Self>();
+        };
+        let unjudged = self.judgement.iter().flat_map(|one| &one.unjudged);
+        let named = [&finding.relations, &finding.functions, &finding.asides];
+        let named = named.into_iter().flatten().chain(unjudged).map(|named| {
+            let schema = named.schema.as_ref().map_or(0, |schema| schema.len());
+            size_of_val(named) + named.name.len() + schema
+        });
+        let spelt = finding.operators.iter().chain(&finding.words);
+        let spelt = spelt.map(|name| size_of_val(name) + name.len());
+        let effects = finding.effects.len() * EFFECT;
+        size_of::<Self>() + effects + named.sum::<usize>() + spelt.sum::<usize>()
+    }
+
+    fn is_literal(&self) -> bool {
+        self.finding.as_ref().is_some_and(|one| one.is_literal)
+    }
+}
+
+/// Of an effect, with its name; roughly.
+const EFFECT: usize = 64;
+
+/// One text, judged.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub verdict: Rc<Verdict>,
+    pub wish: Wish,
+}
+
+impl Judged {
+    #[inline]
+    pub fn decision(&self) -> Option<&Decision> {
+        self.verdict.decisions.get(self.wish as usize)
+    }
+}
+
+/// How the server reads the texts of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spelling {
+    #[default]
+    Standard,
+    /// `standard_conforming_strings` is off.
+    Strings,
+    /// The client's encoding may hide ASCII.
+    Encoding,
+}
+
+impl Spelling {
+    /// By the settings that the server reports.
+    pub fn of(told: &Parameters) -> Self {
+        let text = |name: &[u8]| told.get(name).map(String::from_utf8_lossy);
+        if text(b"standard_conforming_strings").is_some_and(|value| value != "on") {
+            return Self::Strings;
+        }
+        match text(b"client_encoding").is_some_and(|name| sql::may_hide_ascii(&name)) {
+            true => Self::Encoding,
+            false => Self::Standard,
+        }
+    }
+}
+
+/// The catalog of a database, as all workers know it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Changes whenever there is another one; 0: there has been none.
+    epoch: AtomicU64,
+    known: Mutex<Option<Arc<Known>>>,
+    /// Somebody has seen that it may be out of date.
+    is_doubted: AtomicBool,
+}
+
+impl Snapshot {
+    /// There is a newer one.
+    pub fn put(&self, known: Arc<Known>) {
+        let mut held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(known);
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Something was seen that it does not know of, or that changes it.
+    #[inline]
+    pub fn doubt(&self) {
+        if !self.is_doubted.load(Ordering::Relaxed) {
+            self.is_doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was doubted since this was last asked.
+    pub fn take_doubt(&self) -> bool {
+        self.is_doubted.swap(false, Ordering::Relaxed)
+    }
+
+    fn take(&self) -> (u64, Option<Arc<Known>>) {
+        let held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.epoch.load(Ordering::Acquire), held.clone())
+    }
+}
+
+/// What a worker knows of the texts for one database.
+#[derive(Debug)]
+pub struct Verdicts {
+    rules: Rules,
+    snapshot: Arc<Snapshot>,
+    seed: u64,
+    state: RefCell<State>,
+    /// For texts that are not read.
+    unread: Unread,
+}
+
+#[derive(Debug)]
+struct State {
+    remembered: sql::Verdicts<Rc<Verdict>>,
+    known: Option<Arc<Known>>,
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Unread {
+    strings: Rc<Verdict>,
+    encoding: Rc<Verdict>,
+    oversize: Rc<Verdict>,
+    unsound: Rc<Verdict>,
+}
+
+/// What was found out about a text, and how.
+pub struct Found {
+    pub judged: Judged,
+    /// As [`sql::read`] would say.
+    pub reading: Option<Reading>,
+    /// Whether it was looked up: and found.
+    pub hit: Option<bool>,
+}
+
+impl Verdicts {
+    /// `seed` is nobody's business: it keeps texts from being made to share a fingerprint.
+    pub fn new(rules: Rules, snapshot: Arc<Snapshot>, seed: u64) -> Self {
+        let unread = |reason| {
+            let decision = Decision::unread(reason, &rules);
+            Rc::new(Verdict {
+                finding: None,
+                judgement: None,
+                reading: None,
+                decisions: [decision; Wish::ALL.len()],
+                epoch: 0,
+            })
+        };
+        Self {
+            rules,
+            snapshot,
+            seed,
+            state: RefCell::new(State {
+                remembered: sql::Verdicts::new(Limits::default()),
+                known: None,
+                epoch: 0,
+            }),
+            unread: Unread {
+                strings: unread(Reason::Strings),
+                encoding: unread(Reason::Encoding),
+                oversize: unread(Reason::Oversize),
+                unsound: unread(Reason::Against(Obstacle::Unparsable)),
+            },
+        }
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.state.borrow().remembered.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was seen passing by changes what the catalog says.
+    pub fn doubt(&self) {
+        self.snapshot.doubt();
+    }
+
+    /// Whether a verdict that was kept elsewhere still holds.
+    #[inline]
+    pub fn holds(&self, judged: &Judged) -> bool {
+        judged.verdict.epoch == self.snapshot.epoch.load(Ordering::Acquire)
+            || judged.verdict.finding.is_none()
+    }
+
+    /// What becomes of a text; `whole`: all of it is here.
+    pub fn judge(&self, text: &[u8], spelling: Spelling, whole: bool) -> Found {
+        let print = match spelling {
+            _ if !whole => return unread(&self.unread.oversize),
+            Spelling::Strings => return unread(&self.unread.strings),
+            Spelling::Encoding => return unread(&self.unread.encoding),
+            Spelling::Standard => sql::fingerprint(text, Strings::Standard, self.seed),
+        };
+        let Some(print) = print.filter(|print| print.is_sound) else {
+            return unread(&self.unread.unsound);
+        };
+        let wish = Wish::of(text, print.hint);
+        let mut state = self.state.borrow_mut();
+        if state.epoch != self.snapshot.epoch.load(Ordering::Acquire) {
+            (state.epoch, state.known) = self.snapshot.take();
+        }
+        let epoch = state.epoch;
+        if let Some(verdict) = state.remembered.get(&print, 0, epoch) {
+            let verdict = Rc::clone(verdict);
+            return Found {
+                reading: verdict.reading,
+                judged: Judged { verdict, wish },
+                hit: Some(true),
+            };
+        }
+        let verdict = self.find(text, &print, &mut state);
+        Found {
+            judged: Judged { verdict, wish },
+            reading: None,
+            hit: Some(false),
+        }
+    }
+
+    /// Reads the text, and remembers what was found.
+    #[cold]
+    fn find(&self, text: &[u8], print: &Print, state: &mut State) -> Rc<Verdict> {
+        let finding = sql::find(text);
+        let judgement = sql::judge(&finding, state.known.as_deref());
+        let catalog = match state.known {
+            Some(_) => Catalog::Known,
+            None => Catalog::Awaited,
+        };
+        let unknown = [Obstacle::UnknownFunction, Obstacle::UnknownRelation];
+        if catalog == Catalog::Known && judgement.obstacle.is_some_and(|one| unknown.contains(&one))
+        {
+            self.snapshot.doubt();
+        }
+        let decisions = Wish::ALL.map(|wish| {
+            let case = Case {
+                finding: &finding,
+                judgement: &judgement,
+                wish,
+                catalog,
+            };
+            route::decide(&case, &self.rules)
+        });
+        let reading = sql::read(text);
+        let verdict = Rc::new(Verdict {
+            reading: is_of_all(reading.first).then_some(reading),
+            finding: Some(finding),
+            judgement: Some(judgement),
+            decisions,
+            epoch: state.epoch,
+        });
+        let epoch = state.epoch;
+        state
+            .remembered
+            .insert(print, 0, epoch, Rc::clone(&verdict));
+        verdict
+    }
+}
+
+fn unread(verdict: &Rc<Verdict>) -> Found {
+    Found {
+        judged: Judged {
+            verdict: Rc::clone(verdict),
+            wish: Wish::None,
+        },
+        reading: None,
+        hit: None,
+    }
+}
+
+/// Whether a reading of one text is that of all with its fingerprint: it says of no name or value
+/// where it lies.
+fn is_of_all(first: Kind) -> bool {
+    match first {
+        Kind::Empty
+        | Kind::Begin
+        | Kind::Commit { .. }
+        | Kind::Rollback { .. }
+        | Kind::PrepareTransaction
+        | Kind::CommitPrepared
+        | Kind::RollbackPrepared
+        | Kind::ResetAll
+        | Kind::Discard(_)
+        | Kind::Fetch
+        | Kind::Copy
+        | Kind::Show
+        | Kind::Load
+        | Kind::Call
+        | Kind::Do
+        | Kind::CreateTemp
+        | Kind::Database
+        | Kind::Other => true,
+        Kind::RollbackTo(_)
+        | Kind::Savepoint(_)
+        | Kind::Release(_)
+        | Kind::Set { .. }
+        | Kind::Reset(_)
+        | Kind::Deallocate(_)
+        | Kind::Prepare { .. }
+        | Kind::Execute(_)
+        | Kind::Listen(_)
+        | Kind::Unlisten(_)
+        | Kind::Notify(_)
+        | Kind::Declare { .. }
+        | Kind::Close(_) => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "verdicts_tests.rs"]
+mod tests;
