@@ -16,11 +16,11 @@ pub struct Args {
     /// Seconds per run [default: 4, quick: 1]
     #[arg(long)]
     seconds: Option<u64>,
-    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, calls, memory
+    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, rotating-32, calls, memory
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these peers (PgBouncer is what the ratios are relative to)
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::PgBouncer, Peer::Relay, Peer::Ambassador])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::PgBouncer, Peer::Relay, Peer::Ambassador, Peer::Judging])]
     pub peers: Vec<Peer>,
     /// Two short rounds: a smoke test, not a figure to quote
     #[arg(long)]

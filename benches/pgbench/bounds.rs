@@ -103,6 +103,7 @@ impl Bound {
 /// Every promise about cost, against what was measured.
 pub fn all(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
     let mut bounds = cpu(results, pgbouncer_prepares);
+    bounds.extend(verdicts(results));
     bounds.extend(throughput(results));
     bounds.extend(calls(results));
     bounds.extend(memory(results));
@@ -166,6 +167,14 @@ fn cpu(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
             ratio(Case::CONNECT),
         ),
     ]
+}
+
+fn verdicts(results: &Results) -> Vec<Bound> {
+    let bound = |case: Case| {
+        let promise = format!("CPU per transaction, {}, verdicts to none", case.name);
+        Bound::at_most(&promise, 1.04, "", results.judging(case, CPU))
+    };
+    Case::JUDGED.map(bound).into()
 }
 
 fn throughput(results: &Results) -> Vec<Bound> {

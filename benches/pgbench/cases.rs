@@ -31,7 +31,12 @@ pub enum Kind {
     Reconnect,
     /// The ambassador may use two workers: throughput, not cost.
     TwoWorkers,
+    /// The same row is asked for in [`SPELLINGS`] spellings in turns, not in one.
+    Rotating,
 }
+
+/// So many fingerprints has a rotating case.
+pub const SPELLINGS: u32 = 1000;
 
 /// One load, run by every peer in every round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,8 +77,24 @@ impl Case {
         kind: Kind::TwoWorkers,
     };
 
+    /// Another statement each time, of a thousand.
+    pub const ROTATING_32: Self = Self {
+        name: "rotating-32",
+        mode: Mode::Simple,
+        clients: 32,
+        kind: Kind::Rotating,
+    };
+
+    /// Where it is measured what the verdicts cost.
+    pub const JUDGED: [Self; 4] = [
+        Self::SIMPLE_32,
+        Self::EXTENDED_32,
+        Self::PREPARED_32,
+        Self::ROTATING_32,
+    ];
+
     /// Every case, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SIMPLE_1,
         Self::SIMPLE_32,
         Self::SIMPLE_200,
@@ -85,6 +106,7 @@ impl Case {
         Self::steady("prepared-200", Mode::Prepared, 200),
         Self::CONNECT,
         Self::TWO_WORKERS,
+        Self::ROTATING_32,
     ];
 
     const fn steady(name: &'static str, mode: Mode, clients: u32) -> Self {

@@ -96,10 +96,14 @@ pub fn measure(
     })
 }
 
-/// pgbench -S as the case wants it.
+/// pgbench as the case wants it.
 pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Command {
     let mut command = ground.pgbench(port);
-    command.args(["-n", "-S", "-M", case.mode.flag(), "-j", threads(case)]);
+    command.args(["-n", "-M", case.mode.flag(), "-j", threads(case)]);
+    match case.kind {
+        Kind::Rotating => command.arg("-f").arg(ground.rotating()),
+        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers => command.arg("-S"),
+    };
     command.args(["-c", &case.clients.to_string()]);
     match length {
         Length::Seconds(seconds) => command.args(["-T", &seconds.to_string()]),
@@ -116,8 +120,8 @@ pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Comman
 /// at more it would spend its time polling.
 fn threads(case: Case) -> &'static str {
     match case.kind {
-        Kind::Steady if case.clients <= 32 => "1",
-        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers => "2",
+        Kind::Steady | Kind::Rotating if case.clients <= 32 => "1",
+        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Rotating => "2",
     }
 }
 

@@ -15,7 +15,7 @@ use pg_ambassador::app::cluster::{Cluster, Options, SUPERUSER};
 use tempfile::TempDir;
 
 use crate::{
-    cases::{Case, Kind, Mode},
+    cases::{Case, Kind, Mode, SPELLINGS},
     error::{BenchError, at},
     machine::{Stop, find_program},
     service::{Service, finish, free_port},
@@ -26,6 +26,7 @@ pub const POOL_SIZE: u32 = 16;
 /// Where the measured rows are: a database's name, the same downstream and upstream.
 pub const DATABASE: &str = "postgres";
 const SCALE: &str = "10";
+const ROTATING: &str = "rotating.sql";
 const PREPARE_SECONDS: u64 = 120;
 
 /// A proxy, or a way to run it.
@@ -38,6 +39,9 @@ pub enum Peer {
     Relay,
     /// The ambassador with one worker.
     Ambassador,
+    /// The ambassador with one worker, judging every text.
+    #[value(name = "verdicts")]
+    Judging,
     /// The ambassador with two workers.
     #[value(skip)]
     TwoWorkers,
@@ -50,6 +54,7 @@ impl Peer {
             Self::PgBouncer => "PgBouncer",
             Self::Relay => "C relay",
             Self::Ambassador => "ambassador",
+            Self::Judging => "ambassador, verdicts",
             Self::TwoWorkers => "ambassador, 2 workers",
         }
     }
@@ -58,7 +63,7 @@ impl Peer {
     pub fn in_case(self, case: Case) -> Self {
         match (self, case.kind) {
             (Self::Ambassador, Kind::TwoWorkers) => Self::TwoWorkers,
-            (other, Kind::Steady | Kind::Reconnect | Kind::TwoWorkers) => other,
+            (other, Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Rotating) => other,
         }
     }
 }
@@ -102,7 +107,13 @@ impl Ground {
             pgbench,
         };
         ground.fill()?;
+        ground.write(ROTATING, &rotating())?;
         Ok(ground)
+    }
+
+    /// The script of a rotating case.
+    pub fn rotating(&self) -> PathBuf {
+        self.folder.path().join(ROTATING)
     }
 
     fn fill(&self) -> Result<(), BenchError> {
@@ -161,7 +172,12 @@ impl Ground {
                 Some("the C relay does not rename statements")
             }
             Peer::Relay if case.kind == Kind::TwoWorkers => Some("the C relay has one thread"),
-            Peer::PgBouncer | Peer::Relay | Peer::Ambassador | Peer::TwoWorkers => None,
+            Peer::Judging if !Case::JUDGED.contains(&case) => {
+                Some("what verdicts cost is measured at 32 clients")
+            }
+            Peer::PgBouncer | Peer::Relay | Peer::Ambassador | Peer::Judging | Peer::TwoWorkers => {
+                None
+            }
         }
     }
 
@@ -184,6 +200,11 @@ impl Ground {
             Peer::Relay => self.relay_command(port)?,
             Peer::Ambassador => self.ambassador_command(port, 1),
             Peer::TwoWorkers => self.ambassador_command(port, 2),
+            Peer::Judging => {
+                let mut command = self.ambassador_command(port, 1);
+                command.args(["--set", "databases.\"*\".routing.verdicts=always"]);
+                command
+            }
         };
         Service::start(
             command,
@@ -279,6 +300,15 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// As `-S`, but the column is called differently from time to time: simple queries carry the
+/// number in their text.
+fn rotating() -> String {
+    format!(
+        "\\set aid random(1, 100000 * {SCALE})\n\\set spelling random(1, {SPELLINGS})\n\
+         SELECT abalance AS a:spelling FROM pgbench_accounts WHERE aid = :aid;\n"
+    )
 }
 
 fn give_to_owner_of(model: &Path, folder: &Path) -> Result<(), BenchError> {

@@ -268,7 +268,7 @@ fn disturbance(strangers: f64) -> String {
 pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String {
     let what = match case.kind {
         Kind::Reconnect => "connection",
-        Kind::Steady | Kind::TwoWorkers => "transaction",
+        Kind::Steady | Kind::TwoWorkers | Kind::Rotating => "transaction",
     };
     let disturbed = disturbance(sample.strangers);
     format!(

@@ -91,6 +91,12 @@ impl Results {
         sorted(rounds.flatten().filter_map(figure))
     }
 
+    /// The rounds' ratios of judging every text to judging none, sorted.
+    pub fn judging(&self, case: Case, figure: Figure) -> Vec<f64> {
+        let (with, without) = ((case, Peer::Judging), (case, Peer::Ambassador));
+        self.compare(with, without, figure, |with, without| with / without)
+    }
+
     /// What a run is a ratio to: PgBouncer's in the same round; where that PgBouncer cannot prepare,
     /// the peer's own run of the simple protocol.
     pub fn baseline(&self, case: Case, peer: Peer) -> Option<(Case, Peer)> {
