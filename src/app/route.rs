@@ -49,7 +49,7 @@ pub fn route(config: &Config, asked: &Route) -> ExitCode {
         }
     };
     let judge = Judge {
-        known: known.as_ref(),
+        known: known.as_deref(),
         rules: Rules::of(&database.backends),
         params: asked.param.len(),
     };

@@ -34,7 +34,7 @@ use std::{
 pub use cli::{Check, Cli, Command, Demo, Format, Health, Hidden, Route, Run};
 pub use load::{World, from_environment, load};
 pub use mistake::{Hint, KeyPath, Mistake, Mistakes, Origin, Refusal, Warning, Wrong};
-pub use own::{Own, key_of, logins, own};
+pub use own::{Own, key_of, logins, own, own_of};
 pub use tree::Variable;
 pub use url::UrlWrong;
 pub use workers::cpus;

@@ -19,9 +19,19 @@ pub struct Own {
 
 /// The login of our own connections to a database's backends.
 pub fn own(database: &Database, health: &HealthSettings) -> Own {
+    written(database, health).unwrap_or_else(|| Own {
+        user: SUPERUSER.to_owned(),
+        database: name(database, health),
+        credential: Credential::Nothing,
+        key: key_of(database, &["health", "user"]),
+    })
+}
+
+/// The same, as far as the file names one.
+pub fn written(database: &Database, health: &HealthSettings) -> Option<Own> {
     let name = name(database, health);
     if let Some(user) = &health.user {
-        return Own {
+        return Some(Own {
             user: user.clone(),
             database: name,
             credential: match &health.password {
@@ -29,18 +39,25 @@ pub fn own(database: &Database, health: &HealthSettings) -> Own {
                 None => Credential::Nothing,
             },
             key: key_of(database, &["health", "password_file"]),
-        };
+        });
     }
     let mut known = known(database, &name);
-    match (known.pop(), known.is_empty()) {
-        (Some(only), true) => only,
-        (Some(_) | None, _) => Own {
-            user: SUPERUSER.to_owned(),
-            database: name,
-            credential: Credential::Nothing,
-            key: key_of(database, &["health", "user"]),
-        },
-    }
+    known.pop().filter(|_| known.is_empty())
+}
+
+/// The login upstream of a client of this name, if it is known before the client comes.
+pub fn own_of(database: &Database, health: &HealthSettings, user: &str) -> Option<Own> {
+    let entry = database.auth.users.get(user);
+    let entry = entry.or(database.auth.everyone.as_ref())?;
+    Some(Own {
+        user: entry
+            .upstream_user
+            .clone()
+            .unwrap_or_else(|| user.to_owned()),
+        database: name(database, health),
+        credential: entry.upstream(user, None),
+        key: key_of(database, &["users", user, "upstream_password"]),
+    })
 }
 
 /// Every login upstream that clients of a database may come to have, and our own.
@@ -127,6 +144,7 @@ mod tests {
             pool: pool::Settings::default(),
             session: session::Settings::default(),
             routing: crate::route::Settings::default(),
+            own: None,
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings, listen_tls,
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
+    own,
     secret_file::SecretFile,
     section::Section,
     shown,
@@ -23,7 +24,7 @@ use crate::auth::{Method, Password};
 use crate::backend;
 use crate::pool;
 use crate::route::{self, UserFunctions, Verdicts};
-use crate::server::{self, Database, Listen, Shutdown};
+use crate::server::{self, Database, Listen, OwnLogin, Shutdown};
 use crate::session::{self, PoolMode};
 use crate::topology::{Address, Backend, Role};
 
@@ -61,8 +62,14 @@ pub fn config(
     let mut health = BTreeMap::new();
     let mut databases = Vec::new();
     for (name, section) in &sections {
-        health.insert((*name).to_owned(), reader.health(section));
-        databases.push(reader.database(name, section));
+        let settings = reader.health(section);
+        let mut database = reader.database(name, section);
+        database.own = own::written(&database, &settings).map(|own| OwnLogin {
+            user: own.user,
+            credential: own.credential,
+        });
+        health.insert((*name).to_owned(), settings);
+        databases.push(database);
         reader.check_against_listeners(section, databases.last(), &addresses);
         if let Some(database) = databases.last() {
             listen_tls::check_method(&reader.listen, section, database);
@@ -152,6 +159,7 @@ impl Reader<'_> {
             pool: pool(section),
             session: self.session(section),
             routing: routing(&section.table("routing")),
+            own: None,
         }
     }
 

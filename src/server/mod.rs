@@ -2,6 +2,7 @@
 //! Never reads a client's requests: once it is in, it is `session`'s.
 
 mod accept;
+mod catalogs;
 mod client;
 mod console;
 mod knock;
@@ -22,9 +23,11 @@ use tokio::sync::oneshot;
 use crate::admin::{Census, History};
 use crate::net::tls::State;
 use accept::Listener;
+pub use catalogs::trust;
 use plan::Plan;
 pub use reader::Reader;
 pub use settings::{Database, Listen, Settings, Shutdown, Tls, TlsDemand};
+pub use settings::{Database, Listen, OwnLogin, Settings, Shutdown};
 use worker::Mail;
 
 /// Why the ambassador does not start.

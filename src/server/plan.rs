@@ -146,17 +146,18 @@ impl Plan {
         }
     }
 
-    /// What all workers know of a database's names.
-    pub fn snapshot(&self, place: &Place) -> Arc<Snapshot> {
+    /// What all workers know of a database's names, and whether nobody has asked before: the one
+    /// who does is to see to it that there is something.
+    pub fn snapshot(&self, place: &Place) -> (Arc<Snapshot>, bool) {
         let snapshots = self.snapshots.lock();
         let mut snapshots = snapshots.unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = snapshots.get(place).and_then(Weak::upgrade) {
-            return known;
+            return (known, false);
         }
         snapshots.retain(|_, snapshot| snapshot.strong_count() > 0);
         let snapshot = Arc::default();
         snapshots.insert(place.clone(), Arc::downgrade(&snapshot));
-        snapshot
+        (snapshot, true)
     }
 
     /// What all pools of a backend have in common.

@@ -83,6 +83,15 @@ pub struct Database {
     pub pool: pool::Settings,
     pub session: session::Settings,
     pub routing: route::Settings,
+    /// Who reads the catalog; `None`: who comes first.
+    pub own: Option<OwnLogin>,
+}
+
+/// As whom the ambassador itself logs in upstream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnLogin {
+    pub user: String,
+    pub credential: auth::Credential,
 }
 
 impl Database {

@@ -341,10 +341,13 @@ impl Worker {
 
     fn open(&self, database: &Database, key: Key, credential: Credential) -> Rc<Lobby> {
         let login = Login::new(key.user.clone(), key.database.clone(), credential);
+        let login = Rc::new(login);
+        let target = self.target(database);
+        let verdicts = self.judges.get(&self.plan, database, &target, &login);
         let pool = Pool::new(
             key.clone(),
-            Rc::new(self.target(database)),
-            Rc::new(login),
+            Rc::new(target),
+            login,
             database.pool.clone(),
             self.plan.exchange(&key, &database.pool),
             self.index(),
@@ -352,7 +355,6 @@ impl Worker {
         );
         pool.set_paused(self.plan.pauses().cover(&pool.name()));
         let settings = self.session_settings(database);
-        let verdicts = self.judges.get(&self.plan, database, &key.database);
         let lobby = Rc::new(Lobby::new(pool, settings, verdicts));
         self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
         lobby

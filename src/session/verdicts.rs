@@ -8,10 +8,13 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
+use tokio::sync::Notify;
+
+use crate::catalog::Occasion;
 use crate::protocol::Parameters;
 use crate::route::{self, Case, Catalog, Decision, Reason, Rules, Wish};
 use crate::sql::{
@@ -117,9 +120,14 @@ pub struct Snapshot {
     /// Changes whenever there is another one; 0: there has been none.
     epoch: AtomicU64,
     known: Mutex<Option<Arc<Known>>>,
-    /// Somebody has seen that it may be out of date.
-    is_doubted: AtomicBool,
+    /// Why it may be out of date, as bits.
+    doubts: AtomicU8,
+    /// Rung with every new doubt.
+    bell: Arc<Notify>,
 }
+
+const UNKNOWN: u8 = 1;
+const DDL: u8 = 2;
 
 impl Snapshot {
     /// There is a newer one.
@@ -129,17 +137,25 @@ impl Snapshot {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Something was seen that it does not know of, or that changes it.
-    #[inline]
-    pub fn doubt(&self) {
-        if !self.is_doubted.load(Ordering::Relaxed) {
-            self.is_doubted.store(true, Ordering::Relaxed);
+    #[cold]
+    fn doubt(&self, why: u8) {
+        if self.doubts.fetch_or(why, Ordering::Relaxed) & why == 0 {
+            self.bell.notify_one();
         }
     }
 
-    /// Whether it was doubted since this was last asked.
-    pub fn take_doubt(&self) -> bool {
-        self.is_doubted.swap(false, Ordering::Relaxed)
+    /// Why it was doubted since this was last asked.
+    pub fn take_doubt(&self) -> Option<Occasion> {
+        match self.doubts.swap(0, Ordering::Relaxed) {
+            0 => None,
+            UNKNOWN => Some(Occasion::Unknown),
+            _ => Some(Occasion::Ddl),
+        }
+    }
+
+    /// Rings with every new doubt.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
     }
 
     fn take(&self) -> (u64, Option<Arc<Known>>) {
@@ -225,7 +241,7 @@ impl Verdicts {
 
     /// What was seen passing by changes what the catalog says.
     pub fn doubt(&self) {
-        self.snapshot.doubt();
+        self.snapshot.doubt(DDL);
     }
 
     /// Whether a verdict that was kept elsewhere still holds.
@@ -280,7 +296,7 @@ impl Verdicts {
         let unknown = [Obstacle::UnknownFunction, Obstacle::UnknownRelation];
         if catalog == Catalog::Known && judgement.obstacle.is_some_and(|one| unknown.contains(&one))
         {
-            self.snapshot.doubt();
+            self.snapshot.doubt(UNKNOWN);
         }
         let decisions = Wish::ALL.map(|wish| {
             let case = Case {

@@ -84,7 +84,7 @@ fn until_there_is_a_catalog_names_are_not_known_and_then_they_are_judged_anew() 
     let text = "SELECT f(1)";
     let awaited = judged(&verdicts, text);
     assert_eq!(told(&awaited), (Class::Read, Role::Primary, "no_catalog"));
-    assert!(verdicts.holds(&awaited.judged) && !snapshot.take_doubt());
+    assert!(verdicts.holds(&awaited.judged) && snapshot.take_doubt().is_none());
     snapshot.put(Arc::default());
     assert!(!verdicts.holds(&awaited.judged));
     let known = judged(&verdicts, text);
@@ -92,9 +92,12 @@ fn until_there_is_a_catalog_names_are_not_known_and_then_they_are_judged_anew() 
     assert_eq!(told(&known).2, "unknown_function");
     assert!(verdicts.holds(&known.judged));
     // It may be one that has come since: once.
-    assert!(snapshot.take_doubt() && !snapshot.take_doubt());
+    assert_eq!(snapshot.take_doubt(), Some(Occasion::Unknown));
+    assert_eq!(snapshot.take_doubt(), None);
     assert_eq!(judged(&verdicts, text).hit, Some(true));
-    assert!(!snapshot.take_doubt());
+    assert_eq!(snapshot.take_doubt(), None);
+    verdicts.doubt();
+    assert_eq!(snapshot.take_doubt(), Some(Occasion::Ddl));
 }
 
 #[test]

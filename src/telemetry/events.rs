@@ -105,6 +105,11 @@ pub fn verifier_not_asked(database: &str, why: &dyn Display) {
     warn!(database, "the auth query failed: {}", Line(why));
 }
 
+/// A database's functions and relations could not be read: no text that names one is a proven read.
+pub fn catalog_not_read(database: &str, why: &dyn Display) {
+    warn!(database, "the catalog cannot be read: {}", Line(why));
+}
+
 /// A password's file could not be read anew.
 pub fn secret_not_read(why: &dyn Display) {
     warn!("the password of before counts: {}", Line(why));
