@@ -1,7 +1,7 @@
 //! The decision itself.
 
 use super::{REASONS, Reads, Reason, Rules};
-use crate::sql::{Class, Finding, Hint, Judgement, Obstacle, Span, Wanted};
+use crate::sql::{Class, Finding, Hint, Judgement, Obstacle, Wanted};
 
 /// Whom a text goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,10 +42,9 @@ impl Wish {
     /// All of them, in the order in which `as usize` numbers them.
     pub const ALL: [Self; 3] = [Self::None, Self::Primary, Self::Replica];
 
-    /// That of the hints in this part of a text ([`Print::hint`](crate::sql::Print::hint)).
-    pub fn of(text: &[u8], hint: Option<Span>) -> Self {
-        let wanted = hint.and_then(|part| Hint::read(text, part).wanted);
-        match wanted {
+    /// What a hint asks for.
+    pub fn of(hint: &Hint) -> Self {
+        match hint.wanted {
             None => Self::None,
             Some(Wanted::Primary) => Self::Primary,
             Some(Wanted::Replica) => Self::Replica,

@@ -26,8 +26,7 @@ use accept::Listener;
 pub use catalogs::trust;
 use plan::Plan;
 pub use reader::Reader;
-pub use settings::{Database, Listen, Settings, Shutdown, Tls, TlsDemand};
-pub use settings::{Database, Listen, OwnLogin, Settings, Shutdown};
+pub use settings::{Database, Listen, OwnLogin, Settings, Shutdown, Tls, TlsDemand};
 use worker::Mail;
 
 /// Why the ambassador does not start.

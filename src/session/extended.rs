@@ -226,7 +226,7 @@ impl Session {
         }
         let (portal, written, rest) = message.unwrap_or_default();
         let name = names::key(written);
-        let (statement, judged) = self.named(name);
+        let (statement, judged) = self.names.named(name);
         if self.is_open_what(name, statement.as_ref()) {
             return Step::Hold;
         }

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::backend::Statement;
 use crate::protocol::frontend;
-use crate::route::{CLASSES, Decision};
 use crate::sql::Reading;
 
 impl Session {
@@ -28,32 +27,7 @@ impl Session {
     #[inline]
     pub(super) fn count_judged(&mut self) {
         if let Some(judged) = self.flow.judged.take() {
-            self.count(&judged);
-        }
-    }
-
-    /// A text is sent, or a statement bound, and that is where it goes.
-    #[inline]
-    fn count(&self, judged: &Judged) {
-        let Some(decision) = judged.decision() else {
-            return;
-        };
-        let (traffic, verdict) = (self.pool.traffic(), &judged.verdict);
-        let statements = u64::from(verdict.statements());
-        let class = verdict.class() as usize;
-        traffic.classes.add(class, CLASSES.len(), statements);
-        traffic.decisions.add(decision.place(), Decision::PLACES, 1);
-    }
-
-    /// What a name stands for, and what was made of that.
-    #[inline]
-    pub(super) fn named(&self, name: &[u8]) -> (Option<Arc<Statement>>, Option<Judged>) {
-        match self.names.entry(name) {
-            Some(entry) => (Some(Arc::clone(&entry.statement)), entry.judged.clone()),
-            None => {
-                let unnamed = self.names.unnamed().filter(|_| name.is_empty());
-                (None, unnamed.and_then(|unnamed| unnamed.judged.clone()))
-            }
+            judged.count(self.pool.traffic());
         }
     }
 
@@ -67,7 +41,7 @@ impl Session {
     ) {
         let holds = |judged: &Judged| self.verdicts.as_ref().is_some_and(|one| one.holds(judged));
         match judged.filter(holds) {
-            Some(judged) => self.count(&judged),
+            Some(judged) => judged.count(self.pool.traffic()),
             None => self.judge_bound(name, statement),
         }
     }
@@ -85,7 +59,7 @@ impl Session {
         let found = verdicts.judge(frontend::text(rest), self.identity.spelling, true);
         self.note(found);
         if let Some(judged) = self.flow.judged.take() {
-            self.count(&judged);
+            judged.count(self.pool.traffic());
             self.names.put_judged(name, judged);
         }
     }

@@ -36,6 +36,7 @@ mod rest;
 mod role;
 mod settings;
 mod shape;
+mod snapshot;
 mod splice;
 mod substitute;
 mod supply;
@@ -55,10 +56,12 @@ pub use cancel::{CancelKeys, KeyHandle, Place};
 pub use fault::{End, Fault};
 pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who, worker_of};
 pub use lobby::Lobby;
+pub use names::Names;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
 pub use settings::{PoolMode, Settings};
-pub use verdicts::{Snapshot, Verdict, Verdicts};
+pub use snapshot::Snapshot;
+pub use verdicts::{Found, Judged, Spelling, Verdict, Verdicts};
 pub use welcome::{Wishes, welcome};
 
 use crate::backend::StatementId;
@@ -69,9 +72,7 @@ use crate::sql::Reading;
 use crate::telemetry::Clock;
 use change::Change;
 use ledger::Ledger;
-use names::Names;
 use prepared::Scope;
-use verdicts::{Judged, Spelling};
 
 /// What all sessions of a worker use.
 pub struct Shared {

@@ -91,6 +91,11 @@ impl Names {
         self.named.len()
     }
 
+    /// Whether it has none by name.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.entry(name).map(|entry| &entry.statement)
@@ -99,6 +104,18 @@ impl Names {
     #[inline]
     pub fn entry(&self, name: &[u8]) -> Option<&Entry> {
         self.named.get(name)
+    }
+
+    /// What a name stands for, and what was made of that: one look-up.
+    #[inline]
+    pub fn named(&self, name: &[u8]) -> (Option<Arc<Statement>>, Option<Judged>) {
+        match self.entry(name) {
+            Some(entry) => (Some(Arc::clone(&entry.statement)), entry.judged.clone()),
+            None => {
+                let unnamed = self.unnamed().filter(|_| name.is_empty());
+                (None, unnamed.and_then(|unnamed| unnamed.judged.clone()))
+            }
+        }
     }
 
     pub fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {

@@ -3,23 +3,17 @@
 //! One for each database of a worker. A text is read in whole once for all that differ from it in
 //! their values alone; what was found then is looked up by the text's fingerprint from there on.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
-};
+use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc};
 
-use tokio::sync::Notify;
-
+use super::Snapshot;
 use crate::catalog::Occasion;
 use crate::protocol::Parameters;
-use crate::route::{self, Case, Catalog, Decision, Reason, Rules, Wish};
+use crate::route::{self, CLASSES, Case, Catalog, Decision, Reason, Rules, Wish};
 use crate::sql::{
-    self, Cached, Class, Finding, Judgement, Kind, Known, Limits, Obstacle, Print, Reading, Strings,
+    self, Cached, Class, Finding, Hint, Judgement, Kind, Known, Limits, Obstacle, Print, Reading,
+    Strings,
 };
+use crate::telemetry::{counters::Traffic, events};
 
 /// What is known of a text and of all that differ from it in their values alone.
 #[derive(Debug)]
@@ -87,6 +81,20 @@ impl Judged {
     pub fn decision(&self) -> Option<&Decision> {
         self.verdict.decisions.get(self.wish as usize)
     }
+
+    /// The text is sent, or a statement of it bound, and that is where it goes.
+    #[inline]
+    pub fn count(&self, traffic: &Traffic) {
+        let Some(decision) = self.decision() else {
+            return;
+        };
+        let (class, statements) = (self.verdict.class(), self.verdict.statements());
+        let statements = u64::from(statements);
+        traffic
+            .classes
+            .add(class as usize, CLASSES.len(), statements);
+        traffic.decisions.add(decision.place(), Decision::PLACES, 1);
+    }
 }
 
 /// How the server reads the texts of a session.
@@ -114,56 +122,6 @@ impl Spelling {
     }
 }
 
-/// The catalog of a database, as all workers know it.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    /// Changes whenever there is another one; 0: there has been none.
-    epoch: AtomicU64,
-    known: Mutex<Option<Arc<Known>>>,
-    /// Why it may be out of date, as bits.
-    doubts: AtomicU8,
-    /// Rung with every new doubt.
-    bell: Arc<Notify>,
-}
-
-const UNKNOWN: u8 = 1;
-const DDL: u8 = 2;
-
-impl Snapshot {
-    /// There is a newer one.
-    pub fn put(&self, known: Arc<Known>) {
-        let mut held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some(known);
-        self.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    #[cold]
-    fn doubt(&self, why: u8) {
-        if self.doubts.fetch_or(why, Ordering::Relaxed) & why == 0 {
-            self.bell.notify_one();
-        }
-    }
-
-    /// Why it was doubted since this was last asked.
-    pub fn take_doubt(&self) -> Option<Occasion> {
-        match self.doubts.swap(0, Ordering::Relaxed) {
-            0 => None,
-            UNKNOWN => Some(Occasion::Unknown),
-            _ => Some(Occasion::Ddl),
-        }
-    }
-
-    /// Rings with every new doubt.
-    pub fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.bell)
-    }
-
-    fn take(&self) -> (u64, Option<Arc<Known>>) {
-        let held = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.epoch.load(Ordering::Acquire), held.clone())
-    }
-}
-
 /// What a worker knows of the texts for one database.
 #[derive(Debug)]
 pub struct Verdicts {
@@ -180,6 +138,8 @@ struct State {
     remembered: sql::Verdicts<Rc<Verdict>>,
     known: Option<Arc<Known>>,
     epoch: u64,
+    /// Fingerprints whose hints were told to be not understood.
+    told: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -188,6 +148,20 @@ struct Unread {
     encoding: Rc<Verdict>,
     oversize: Rc<Verdict>,
     unsound: Rc<Verdict>,
+}
+
+/// Hints with unknown words that are told of; strangers' texts come, too.
+const TOLD: usize = 1000;
+
+impl State {
+    /// What the hint asks for. What of it is not understood is told once for each fingerprint.
+    fn heed(&mut self, hint: &Hint, print: &Print) -> Wish {
+        let bits = print.fingerprint.bits();
+        if !hint.unknown.is_empty() && self.told.len() < TOLD && self.told.insert(bits) {
+            events::hint_not_understood(&print.fingerprint, &hint.unknown.join(", "));
+        }
+        Wish::of(hint)
+    }
 }
 
 /// What was found out about a text, and how.
@@ -220,6 +194,7 @@ impl Verdicts {
                 remembered: sql::Verdicts::new(Limits::default()),
                 known: None,
                 epoch: 0,
+                told: HashSet::new(),
             }),
             unread: Unread {
                 strings: unread(Reason::Strings),
@@ -241,14 +216,13 @@ impl Verdicts {
 
     /// What was seen passing by changes what the catalog says.
     pub fn doubt(&self) {
-        self.snapshot.doubt(DDL);
+        self.snapshot.doubt(Occasion::Ddl);
     }
 
     /// Whether a verdict that was kept elsewhere still holds.
     #[inline]
     pub fn holds(&self, judged: &Judged) -> bool {
-        judged.verdict.epoch == self.snapshot.epoch.load(Ordering::Acquire)
-            || judged.verdict.finding.is_none()
+        judged.verdict.epoch == self.snapshot.epoch() || judged.verdict.finding.is_none()
     }
 
     /// What becomes of a text; `whole`: all of it is here.
@@ -262,9 +236,12 @@ impl Verdicts {
         let Some(print) = print.filter(|print| print.is_sound) else {
             return unread(&self.unread.unsound);
         };
-        let wish = Wish::of(text, print.hint);
         let mut state = self.state.borrow_mut();
-        if state.epoch != self.snapshot.epoch.load(Ordering::Acquire) {
+        let wish = match print.hint {
+            None => Wish::None,
+            Some(part) => state.heed(&Hint::read(text, part), &print),
+        };
+        if state.epoch != self.snapshot.epoch() {
             (state.epoch, state.known) = self.snapshot.take();
         }
         let epoch = state.epoch;
@@ -276,17 +253,18 @@ impl Verdicts {
                 hit: Some(true),
             };
         }
-        let verdict = self.find(text, &print, &mut state);
+        let reading = sql::read(text);
+        let verdict = self.find(text, &print, reading, &mut state);
         Found {
             judged: Judged { verdict, wish },
-            reading: None,
+            reading: Some(reading),
             hit: Some(false),
         }
     }
 
     /// Reads the text, and remembers what was found.
     #[cold]
-    fn find(&self, text: &[u8], print: &Print, state: &mut State) -> Rc<Verdict> {
+    fn find(&self, text: &[u8], print: &Print, reading: Reading, state: &mut State) -> Rc<Verdict> {
         let finding = sql::find(text);
         let judgement = sql::judge(&finding, state.known.as_deref());
         let catalog = match state.known {
@@ -296,7 +274,7 @@ impl Verdicts {
         let unknown = [Obstacle::UnknownFunction, Obstacle::UnknownRelation];
         if catalog == Catalog::Known && judgement.obstacle.is_some_and(|one| unknown.contains(&one))
         {
-            self.snapshot.doubt(UNKNOWN);
+            self.snapshot.doubt(Occasion::Unknown);
         }
         let decisions = Wish::ALL.map(|wish| {
             let case = Case {
@@ -307,7 +285,6 @@ impl Verdicts {
             };
             route::decide(&case, &self.rules)
         });
-        let reading = sql::read(text);
         let verdict = Rc::new(Verdict {
             reading: is_of_all(reading.first).then_some(reading),
             finding: Some(finding),

@@ -105,6 +105,11 @@ pub fn verifier_not_asked(database: &str, why: &dyn Display) {
     warn!(database, "the auth query failed: {}", Line(why));
 }
 
+/// A hint has words that mean nothing here.
+pub fn hint_not_understood(fingerprint: &dyn Display, words: &str) {
+    warn!(%fingerprint, "a hint is not understood: {}", Line(&words));
+}
+
 /// A database's functions and relations could not be read: no text that names one is a proven read.
 pub fn catalog_not_read(database: &str, why: &dyn Display) {
     warn!(database, "the catalog cannot be read: {}", Line(why));

@@ -121,6 +121,24 @@ fn what_the_server_reads_otherwise_is_unknown() {
 }
 
 #[test]
+fn a_word_of_a_hint_that_means_nothing_is_told_once_for_each_fingerprint() {
+    let stage = stage();
+    let mut client = stage.client();
+    for value in 0..3 {
+        client.run(&format!("/* ambassador: primary, sooner */ select {value}"));
+    }
+    client.run("/* ambassador: replica */ select 'x'");
+    assert_eq!(Counts::of(&stage).reason("hint"), 4.0);
+    let log = stage.served.log();
+    assert_eq!(
+        log.matches("a hint is not understood: sooner").count(),
+        1,
+        "{log}"
+    );
+    client.bye();
+}
+
+#[test]
 fn with_one_backend_nothing_is_judged_unless_the_file_says_so() {
     let stage = Stage::with_admin(&[]);
     let mut client = stage.client();

@@ -1,7 +1,7 @@
 //! What is to be told of one text.
 
 use crate::route::{Case, Catalog, Decision, Rules, Wish, decide};
-use crate::sql::{self, Class, Finding, Fingerprint, Judgement, Known, Obstacle, Strings};
+use crate::sql::{self, Class, Finding, Fingerprint, Hint, Judgement, Known, Obstacle, Strings};
 
 /// What is told of a print is the same for every seed.
 const SEED: u64 = 0;
@@ -24,6 +24,8 @@ pub struct Answer<'a> {
     /// Where it would go, were there replicas.
     pub split: Decision,
     pub wish: Wish,
+    /// Words of hints that mean nothing.
+    pub unheard: Vec<Box<str>>,
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -41,7 +43,9 @@ impl<'a> Judge<'a> {
         let judgement = sql::judge(&finding, self.known);
         // With plain strings the standard ones, there is always one.
         let print = sql::fingerprint(text, Strings::Standard, SEED);
-        let wish = Wish::of(text, print.and_then(|print| print.hint));
+        let hint = print.and_then(|print| print.hint);
+        let hint = hint.map(|part| Hint::read(text, part)).unwrap_or_default();
+        let wish = Wish::of(&hint);
         let case = Case {
             finding: &finding,
             judgement: &judgement,
@@ -62,6 +66,7 @@ impl<'a> Judge<'a> {
             decision,
             split: decide(&case, &split),
             wish,
+            unheard: hint.unknown,
             fingerprint: print.map(|print| print.fingerprint),
             finding,
             judgement,

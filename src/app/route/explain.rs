@@ -38,6 +38,13 @@ pub fn whole(answer: &Answer<'_>) -> String {
         let said = format!("{}: {nobody}", list(&judgement.unjudged));
         say("Not judged", &said);
     }
+    if !answer.unheard.is_empty() {
+        let said = format!(
+            "in the hint, ignored: {}",
+            one_line(&answer.unheard.join(", "))
+        );
+        say("Not understood", &said);
+    }
     if let Some(assumed) = assumed(answer) {
         say("Assumed", &assumed);
     }
