@@ -135,6 +135,15 @@ pub fn self_signed(name: &str, hosts: &[&str]) -> Papers {
     Papers::new(params.self_signed(&key).unwrap().pem(), &key, Kind::Ecdsa)
 }
 
+/// A server's certificate as openssl made it for long where nobody asked for more: X.509 version 1.
+pub fn of_version_1() -> Papers {
+    Papers {
+        certificate: include_str!("../../fixtures/tls/version_1.pem").to_owned(),
+        key: RSA.to_owned(),
+        kind: Kind::Rsa,
+    }
+}
+
 /// A certificate and its key.
 #[derive(Clone)]
 pub struct Papers {

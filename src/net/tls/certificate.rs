@@ -141,6 +141,16 @@ fn alternatives(extensions: &[u8]) -> Vec<Alternative> {
         .collect()
 }
 
+/// A certificate's public key, with what kind it is of (SubjectPublicKeyInfo).
+pub(super) fn public_key(der: &[u8]) -> Option<&[u8]> {
+    let mut parts = body(der)?;
+    parts.content(SEQUENCE)?;
+    parts.content(SEQUENCE)?;
+    let from_here = parts.0;
+    parts.content(SEQUENCE)?;
+    from_here.get(..from_here.len() - parts.0.len())
+}
+
 /// The hash of a server's certificate that SCRAM binds a login to (RFC 5929, 4.1
 /// tls-server-end-point): by the hash that the certificate is signed with, or SHA-256 where that
 /// one is MD5 or SHA-1. `None`: its kind of signature has no hash of its own (Ed25519), or is

@@ -6,12 +6,15 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    crypto::{
+        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::ParsedCertificate,
 };
 
-use super::{Certificate, Mode, trust::Trust};
+use super::{Certificate, Mode, certificate::public_key, trust::Trust};
 
 /// Verifies what the mode asks for. That a server has the key of the certificate that it shows is
 /// verified in any mode: a login may be bound to that certificate.
@@ -81,7 +84,17 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        let verified = verify_tls13_signature(message, cert, dss, &self.algorithms);
+        if verified.is_ok() || self.mode.verifies() {
+            return verified;
+        }
+        // Who believes anybody takes certificates that rustls does not read: of X.509's first
+        // version, or with a serial number that is too long.
+        let Some(key) = public_key(cert) else {
+            return verified;
+        };
+        let key = SubjectPublicKeyInfoDer::from(key);
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,10 +1,10 @@
 //! What the server shows.
 
-use super::{Encrypted, FULL, encrypted, enter};
+use super::{Encrypted, FULL, PASSWORD, encrypted, enter};
 use crate::{
     stage::eventually,
     support::Served,
-    support::papers::{Authority, Kind, When, self_signed},
+    support::papers::{Authority, Kind, When, of_version_1, self_signed},
     wire::Wire,
 };
 
@@ -172,6 +172,30 @@ fn a_self_signed_certificate_is_believed_where_it_is_itself_in_the_file() {
 }
 
 #[test]
+fn a_certificate_of_the_first_version_will_do_for_those_who_believe_anybody() {
+    let mut server = Encrypted::without_tls();
+    let papers = of_version_1();
+    server.shows(&papers, &[]);
+    server.works("mode = 'require'");
+    server.works("mode = 'prefer'");
+    // It is bound to as any other.
+    let who = format!("users.scrammed = {{ upstream_password = '{PASSWORD}' }}");
+    server.works(&format!(
+        "mode = 'require'\nchannel_binding = 'require'\n{who}"
+    ));
+    server.write("own.pem", &papers.certificate);
+    for tls in [
+        FULL,
+        &mode("verify-full", "own.pem"),
+        &mode("verify-ca", "own.pem"),
+    ] {
+        let told = server.fails(tls);
+        let said = "server certificate is of X.509 version 1, which is not supported";
+        assert!(told.starts_with(said), "{told}");
+    }
+}
+
+#[test]
 fn versions_of_tls_that_do_not_meet_are_told() {
     let mut server = Encrypted::without_tls();
     let papers = server.ca.issue("db", &["localhost"]);
@@ -216,9 +240,11 @@ fn prefer_takes_what_there_is_and_says_once_that_it_verifies_nothing() {
     let mut clients: Vec<Wire> = (0..4).map(|_| enter(&served, "app").unwrap()).collect();
     for client in &mut clients {
         client.run("begin");
-        let ssl = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
-        assert_eq!(client.value(ssl), "t");
+        client.run("select 1");
     }
+    let theirs = "select count(*), bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) where usename = 'app'";
+    let seen = crate::support::psql(server.cluster.port(), "postgres", theirs);
+    assert_eq!(seen, "4|t");
     let told = "connections to it are encrypted, and nobody verifies who answers";
     eventually("it is told", || served.log().contains(told));
     assert_eq!(served.log().matches(told).count(), 1, "{}", served.log());
