@@ -47,6 +47,7 @@ impl Session {
             }
             Bracket::Commit | Bracket::Rollback if inside => {
                 self.flow.begun = None;
+                self.flow.began = super::count::Began::default();
                 self.flow.status = Status::Idle;
             }
             // A warning of the server's.
@@ -54,6 +55,11 @@ impl Session {
                 return Ok(None);
             }
         }
+        self.count_judged();
+        let traffic = self.pool.traffic();
+        traffic.statements.add(1);
+        traffic.requests.add(1);
+        traffic.transactions.add(u64::from(inside));
         // As any other Query does.
         self.names.forget_unnamed();
         let mut reply = Vec::new();

@@ -36,7 +36,9 @@ pub(super) struct Reader<'a> {
     updates: bool,
     /// This statement creates a function or procedure.
     pub routine: bool,
-    /// A word that writes was seen in this statement: INTO, INSERT, DELETE or MERGE.
+    /// INTO was seen in this statement: a query that has it writes.
+    into: bool,
+    /// A word was seen that writes where WITH leads: INSERT, DELETE or MERGE.
     writes: bool,
     pub touches: Touches,
     pub stake: Stake,
@@ -57,6 +59,7 @@ impl<'a> Reader<'a> {
             depth: 0,
             updates: false,
             routine: false,
+            into: false,
             writes: false,
             touches: Touches::NONE,
             stake: Stake::NONE,
@@ -73,7 +76,8 @@ impl<'a> Reader<'a> {
             self.load();
         }
         (self.before, self.earlier) = (Word::NONE, Word::NONE);
-        (self.updates, self.routine, self.writes) = (false, false, false);
+        (self.updates, self.routine) = (false, false);
+        (self.into, self.writes) = (false, false);
         self.depth = 0;
         self.touches = Touches::NONE;
         self.executes = None;
@@ -86,7 +90,7 @@ impl<'a> Reader<'a> {
         if self.word == Word::NONE {
             let queries = self.queries();
             self.pass_rest();
-            self.stake = Stake::of(Kind::Other, queries && !self.writes);
+            self.stake = Stake::of(Kind::Other, queries && !self.into);
             return Kind::Other;
         }
         let with = self.word == Word::WITH;
@@ -97,8 +101,8 @@ impl<'a> Reader<'a> {
             self.pass_routine();
         }
         self.pass_rest();
-        let queries = with && !self.writes && !self.updates;
-        self.stake = Stake::of(kind, queries || copies_out);
+        let reads = !(self.into || self.writes || self.updates);
+        self.stake = Stake::of(kind, reads && (with || copies_out));
         self.up_to_here(kind)
     }
 
@@ -192,7 +196,8 @@ impl<'a> Reader<'a> {
         self.touches |= word.touches();
         match word {
             Word::UPDATE => self.updates = true,
-            Word::INTO | Word::INSERT | Word::DELETE | Word::MERGE => self.writes = true,
+            Word::INTO => self.into = true,
+            Word::INSERT | Word::DELETE | Word::MERGE => self.writes = true,
             // The view passes updates on to set_config.
             Word::PG_SETTINGS if self.updates => self.touches |= Touches::SETTING,
             Word::TEMP | Word::TEMPORARY if self.makes_temporary() => {
