@@ -6,7 +6,7 @@ use super::super::scan::TokenKind;
 use super::super::verdict::{Class, Effect, Obstacle};
 use super::Gathered;
 use super::piece::{LONGEST_KEYWORD, Piece, pieces};
-use super::walk::{named, walk};
+use super::walk::{makes_temporary, named, walk};
 
 /// Gathers what one statement of `text` says.
 pub(super) fn statement(text: &[u8], statement: &Statement, gathered: &mut Gathered) {
@@ -231,7 +231,11 @@ fn command(pieces: &[Piece<'_>], gathered: &mut Gathered) {
             targets(pieces, gathered);
             gathered.class(Class::Write, Some(Obstacle::Write));
         }
-        "explain" => command(explained(pieces), gathered),
+        "explain" => match explained(pieces) {
+            // Which the server does not take, and which could go on as long as the text.
+            [again, ..] if again.is("explain") => gathered.unknown(),
+            explained => command(explained, gathered),
+        },
         "lock" => {
             targets(pieces, gathered);
             gathered.class(Class::Utility, Some(Obstacle::Utility));
@@ -293,6 +297,12 @@ fn define(pieces: &[Piece<'_>], gathered: &mut Gathered) {
         rest = after;
     }
     target(rest, gathered);
+    let marks = pieces.get(..object).unwrap_or_default();
+    let is_marked = |piece: &Piece<'_>| piece.is_any(&["temp", "temporary"]);
+    let creates = pieces.first().is_some_and(|piece| piece.is("create"));
+    if creates && (marks.iter().any(is_marked) || makes_temporary(rest)) {
+        gathered.effect(Effect::Temp);
+    }
     let body = rest.iter().position(|piece| piece.is("as"));
     let body = body.and_then(|at| rest.get(at + 1..)).unwrap_or_default();
     let begins = |piece: &Piece<'_>| {

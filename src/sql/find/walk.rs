@@ -365,6 +365,11 @@ impl<'a> Walk<'a> {
                 self.frame.leave_from();
                 self.frame.groups = true;
             }
+            // Each may be a function's name too, though not behind these.
+            "by" if ["order", "group", "partition"]
+                .iter()
+                .any(|word| self.last_is(word)) => {}
+            "first" | "next" if self.last_is("fetch") => {}
             "into" => self.into(),
             "insert" | "delete" | "merge" | "update" if self.is_verb(word) => self.write(word),
             "for" => self.locks(),
@@ -476,6 +481,9 @@ impl<'a> Walk<'a> {
             if self.next_is("table") {
                 self.at += 1;
             }
+            if makes_temporary(self.pieces.get(self.at + 1..).unwrap_or_default()) {
+                self.gathered.effect(Effect::Temp);
+            }
         }
         self.frame.expect = Expect::Target;
     }
@@ -557,5 +565,13 @@ pub(super) fn named(parts: &[Piece<'_>]) -> Named {
     Named {
         name: names.next().unwrap_or_default(),
         schema: names.next(),
+    }
+}
+
+/// Whether what is made under the name that begins here is temporary for its schema's sake.
+pub(super) fn makes_temporary(pieces: &[Piece<'_>]) -> bool {
+    match pieces {
+        [schema, dot, ..] if dot.kind == TokenKind::Dot => schema.name().starts_with(b"pg_temp"),
+        _ => false,
     }
 }
