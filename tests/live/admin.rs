@@ -289,7 +289,7 @@ fn who_waits_for_a_connection_is_seen_and_then_timed() {
     let name = stage.database.clone();
     let database = [("database", name.as_str())];
     let (mut holds, mut waits) = (stage.client(), stage.client());
-    holds.run("begin");
+    holds.run("begin; select 1");
     waits.send(&wire::query("select 1"));
     let waiting = |state| [("database", name.as_str()), ("state", state)];
     eventually("somebody waits", || {

@@ -74,8 +74,8 @@ fn fact_09_a_cancel_finds_a_session_on_whatever_connection_it_is() {
     let (mut one, mut other) = (stage.client(), stage.client());
     assert_eq!(one.pid, other.pid);
     // Whoever comes second is away from the home that both were told.
-    other.run("begin");
-    one.run("begin");
+    other.run("begin; select 1");
+    one.run("begin; select 1");
     one.send(&query(SLEEP));
     sees_running(&stage, "pg_sleep");
     other.send(&query("select pg_sleep(0.5), 1"));
@@ -130,7 +130,7 @@ fn fact_09_a_cancel_with_a_key_that_is_none_has_no_answer_and_no_effect() {
 fn fact_09_a_cancel_of_a_session_that_waits_or_idles_in_its_transaction_disturbs_nobody() {
     let stage = Stage::with_pool_of(1);
     let (mut holder, mut waits) = (stage.client(), stage.client());
-    holder.run("begin");
+    holder.run("begin; select 1");
     waits.send(&[query("select 1"), query("select 2")].concat());
     cancel(stage.port(), holder.pid, &holder.key);
     std::thread::sleep(Duration::from_millis(100));
@@ -146,7 +146,7 @@ fn fact_09_a_cancel_of_a_session_that_waits_or_idles_in_its_transaction_disturbs
 fn a_request_that_is_longer_than_what_is_read_while_it_waits_is_cancelled_too() {
     let stage = Stage::with_pool_of(1);
     let (mut holder, mut waits) = (stage.client(), stage.client());
-    holder.run("begin");
+    holder.run("begin; select 1");
     let long = "x".repeat(1_000_000);
     let sends = query(&format!("select 1 /* {long} */"));
     waits.send(&sends[..300_000]);

@@ -598,7 +598,7 @@ fn a_replication_connection_is_shown_and_can_be_killed() {
 fn a_shutdown_is_a_sigterm() {
     let mut stage = Stage::new(&["--workers", "2", "--set", "shutdown.grace=300ms"]);
     let mut works = stage.client();
-    works.run("begin");
+    works.run("begin; select 1");
     let mut operator = console(&stage);
     assert_eq!(said(&operator.query("SHUTDOWN")), ["SHUTDOWN", "ready I"]);
     // The grace: everything works.

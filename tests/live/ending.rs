@@ -92,7 +92,7 @@ fn the_grace_ends_with_the_last_client() {
 fn a_second_signal_ends_it_at_once() {
     let mut stage = stage("20s", "25s");
     let mut client = stage.client();
-    client.run("begin");
+    client.run("begin; select 1");
     stage.served.signal("TERM");
     std::thread::sleep(Duration::from_millis(200));
     stage.served.signal("TERM");
@@ -136,7 +136,7 @@ fn a_commit_after_the_grace_is_done_and_who_came_within_it_was_served() {
 fn a_drain_timeout_of_nothing_waits_for_the_last_transaction() {
     let mut stage = stage("0s", "0s");
     let mut works = stage.client();
-    works.run("begin");
+    works.run("begin; select 1");
     stage.served.signal("TERM");
     eventually("no new client is let in", || {
         Wire::login(stage.port(), &stage.database, &[]).is_err()
@@ -150,7 +150,7 @@ fn a_drain_timeout_of_nothing_waits_for_the_last_transaction() {
 fn an_interrupt_ends_the_grace_and_a_second_one_everything() {
     let mut stage = stage("20s", "25s");
     let (mut idle, mut works) = (stage.client(), stage.client());
-    works.run("begin");
+    works.run("begin; select 1");
     stage.served.signal("TERM");
     eventually("it has heard", || {
         stage.served.log().contains("shutting down")

@@ -236,7 +236,7 @@ fn the_unnamed_statement_survives_to_a_later_bind_on_another_connection() {
     one.ask(&[parse("", "select 'mine ' || $1"), sync()]);
     assert_eq!(stage.connections(), 1);
     let mut other = stage.client();
-    other.query("begin");
+    other.query("begin; select 1");
     assert_eq!(stage.connections(), 1);
     let bound = one.ask(&[again("", &["a"]), sync()]);
     assert_eq!(said(&bound), ["bound", "row mine a", "SELECT 1", "ready I"]);
@@ -277,7 +277,7 @@ fn a_named_statement_follows_its_client_to_every_connection() {
         if number < 2 {
             let mut other = stage.client();
             other.ask(&[parse("mine", "select 'another'"), sync()]);
-            other.query("begin");
+            other.query("begin; select 1");
             others.push(other);
         }
     }
@@ -488,7 +488,7 @@ fn a_goodbye_inside_a_transaction_rolls_it_back() {
     let stage = Stage::with_pool_of(1);
     stage.directly("create table t (a int)");
     let mut leaves = stage.client();
-    leaves.run("begin");
+    leaves.run("begin; select 1");
     leaves.run("insert into t values (1)");
     leaves.bye();
     let mut next = stage.client();

@@ -97,7 +97,7 @@ fn fact_24_a_statement_that_was_to_be_prepared_anew_and_was_skipped_is_prepared_
         );
         // The next runs on another connection, where neither is.
         let mut other = stage.client();
-        other.run("begin");
+        other.run("begin; select 1");
         seen.extend(at_once(
             wire,
             &asked(&[
