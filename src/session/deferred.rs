@@ -55,7 +55,6 @@ impl Session {
                 return Ok(None);
             }
         }
-        self.count_judged();
         let traffic = self.pool.traffic();
         traffic.statements.add(1);
         traffic.requests.add(1);

@@ -32,7 +32,9 @@ impl Session {
         }
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
         let reading = self.read(text, seen.len() == header.len);
-        if let Some(step) = self.defer(cx, &reading, text)? {
+        // Anything else in the frame is for the server to refuse.
+        let whole = header.len == HEADER + text.len() + 1 && seen.len() == header.len;
+        if whole && let Some(step) = self.defer(cx, &reading, text)? {
             self.count_judged();
             return Ok(step);
         }

@@ -65,7 +65,7 @@ fn fact_44_what_is_not_the_protocol_fails_a_transaction_and_nothing_more() {
         let served = backend.served(ONE);
         let mut other = Wire::client(served.port(), "app");
         let mut client = Wire::client(served.port(), "app");
-        assert_eq!(client.query("begin"), "C DONE, Z T");
+        assert_eq!(client.query("begin; x"), "C DONE, Z T");
         assert_eq!(client.query("attack"), "E ERROR 08006, Z E", "{what}");
         assert_eq!(other.query("x"), "C DONE, Z I", "{what}");
         assert_eq!(client.query("x"), "E ERROR 25P02, Z E", "{what}");
@@ -98,7 +98,7 @@ fn a_backend_that_dies_with_a_commit_leaves_it_in_doubt() {
         let served = backend.served(ONE);
         let mut client = Wire::client(served.port(), "app");
         client
-            .send(&[query("begin"), query("x"), query("commit"), query("x")].concat())
+            .send(&[query("begin; x"), query("x"), query("commit"), query("x")].concat())
             .unwrap();
         assert_eq!(client.answer(), "C DONE, Z T");
         assert_eq!(client.answer(), "C DONE, Z T");
@@ -123,7 +123,7 @@ fn fact_41_nothing_follows_half_a_message_in_a_transaction_either() {
     });
     let served = backend.served(ONE);
     let mut client = Wire::client(served.port(), "app");
-    assert_eq!(client.query("begin"), "C DONE, Z T");
+    assert_eq!(client.query("begin; x"), "C DONE, Z T");
     client.send(&query("attack")).unwrap();
     assert_eq!(client.rest(), half);
 }
@@ -140,7 +140,7 @@ fn fact_14_a_backend_that_is_full_is_waited_for() {
     let served = backend.served(&["--pool-size", "2"]);
     let mut holds = Wire::client(served.port(), "app");
     let mut waits = Wire::client(served.port(), "app");
-    assert_eq!(holds.query("begin"), "C DONE, Z T");
+    assert_eq!(holds.query("begin; x"), "C DONE, Z T");
     waits.send(&query("x")).unwrap();
     while backend.connections() < 2 {
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -183,7 +183,7 @@ fn wherever_a_pipeline_is_cut_off_each_of_its_requests_is_answered_once() {
     let requests = [
         query("x"),
         [parse("", "select"), run(""), sync.clone()].concat(),
-        query("begin"),
+        query("begin; x"),
         [parse("s", "insert"), run("s"), run("s"), sync.clone()].concat(),
         query("x"),
         query("commit"),
