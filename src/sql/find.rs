@@ -9,6 +9,7 @@
 mod command;
 mod effects;
 mod grammar;
+mod keys;
 mod piece;
 mod walk;
 
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 
 use super::read::{read, statements};
 use super::touches::Touches;
-use super::verdict::{Class, Effect, Finding, Named, Obstacle};
+use super::verdict::{Class, Effect, Finding, Key, Named, Obstacle};
 
 /// Texts over this many bytes are not looked at: they are [`Class::Unknown`].
 pub const LONGEST: usize = 256 * 1024;
@@ -28,8 +29,9 @@ pub fn find(text: &[u8]) -> Finding {
     if text.len() > LONGEST || text.contains(&0) || std::str::from_utf8(text).is_err() {
         gathered.unknown();
     } else {
+        let values = keys::Values::of_text(text);
         for statement in statements(text) {
-            command::statement(text, &statement, &mut gathered);
+            command::statement(text, &statement, &values, &mut gathered);
         }
     }
     if reading.count == 0 {
@@ -49,6 +51,7 @@ struct Gathered {
     asides: Once<Named>,
     operators: Once<Box<[u8]>>,
     words: Once<Box<[u8]>>,
+    keys: Vec<Key>,
     is_literal: bool,
 }
 
@@ -116,6 +119,7 @@ impl Gathered {
             asides: self.asides.list,
             operators: self.operators.list,
             words: self.words.list,
+            keys: self.keys,
             obstacle: self.obstacle,
             is_literal: self.is_literal,
         }

@@ -77,4 +77,4 @@ pub use read::{Reading, Statement, Statements, read, read_with, statements, stat
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
 pub use stake::Stake;
 pub use touches::Touches;
-pub use verdict::{Class, Effect, Finding, Named, Obstacle};
+pub use verdict::{Class, Effect, Finding, Key, Named, Obstacle};

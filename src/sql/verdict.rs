@@ -109,6 +109,16 @@ pub struct Named {
     pub name: Box<[u8]>,
 }
 
+/// A column that a value of the text is compared with by `=`, IN or ANY, or inserted into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The column; what qualifies it (a table or an alias) stands as the schema.
+    pub column: Named,
+    /// The place of the value as [`Places`](super::Places) counts them, the same in every text
+    /// of the fingerprint; a list has one place for all its elements.
+    pub place: u32,
+}
+
 /// Why a text is not provably a read that any replica may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
@@ -266,6 +276,8 @@ pub struct Finding {
     /// All other names that it has, each once: columns, aliases, types, one part each.
     /// A type or a function in column notation (`x.f`) is among them.
     pub words: Vec<Box<[u8]>>,
+    /// Where a shard key could be.
+    pub keys: Vec<Key>,
     /// Why no catalog could make it a read.
     pub obstacle: Option<Obstacle>,
     /// Its verdict hangs on a literal's value: it must be found anew for every text.

@@ -5,12 +5,18 @@ use super::super::read::Statement;
 use super::super::scan::TokenKind;
 use super::super::verdict::{Class, Effect, Obstacle};
 use super::Gathered;
+use super::keys;
 use super::piece::{LONGEST_KEYWORD, Piece, pieces};
 use super::walk::{makes_temporary, named, walk};
 
 /// Gathers what one statement of `text` says.
-pub(super) fn statement(text: &[u8], statement: &Statement, gathered: &mut Gathered) {
-    let pieces = pieces(statement.span.of(text));
+pub(super) fn statement(
+    text: &[u8],
+    statement: &Statement,
+    values: &keys::Values,
+    gathered: &mut Gathered,
+) {
+    let pieces = pieces(text, statement.span);
     let broken = |piece: &Piece<'_>| {
         matches!(piece.kind, TokenKind::Other | TokenKind::Unterminated)
             || piece.kind.is_name() && piece.bytes.len() > LONGEST_NAME
@@ -18,6 +24,7 @@ pub(super) fn statement(text: &[u8], statement: &Statement, gathered: &mut Gathe
     if pieces.iter().any(broken) {
         return gathered.unknown();
     }
+    keys::keys(&pieces, values, &mut gathered.keys);
     match statement.kind == Kind::Other {
         true => command(&pieces, gathered),
         false => known(text, statement.kind, &pieces, gathered),
@@ -63,7 +70,7 @@ fn known(text: &[u8], kind: Kind, pieces: &[Piece<'_>], gathered: &mut Gathered)
             gathered.effect(Effect::Prepare(name));
         }
         Kind::Prepare { name, body } => {
-            let body = super::piece::pieces(body.of(text));
+            let body = super::piece::pieces(text, body);
             let mut inner = Gathered::default();
             command(&body, &mut inner);
             gathered.class(Class::Prepare, Some(Obstacle::Prepare));

@@ -8,6 +8,8 @@ use super::super::scan::{Scanner, Span, Strings, TokenKind};
 pub(super) struct Piece<'a> {
     pub kind: TokenKind,
     pub bytes: &'a [u8],
+    /// Where it begins in the whole text.
+    pub start: usize,
 }
 
 /// The longest keyword has 17 letters.
@@ -57,8 +59,10 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// The pieces of `text`.
-pub(super) fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
+/// The pieces of `text` within this span.
+pub(super) fn pieces(text: &[u8], span: Span) -> Vec<Piece<'_>> {
+    let base = span.start;
+    let text = span.of(text);
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     let mut scan = Scanner::new(text, Strings::Standard);
     let mut starts = 0;
@@ -66,6 +70,7 @@ pub(super) fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
         let piece = Piece {
             kind: token.kind,
             bytes: token.span.of(text),
+            start: base + token.span.start,
         };
         if let [.., unicode, clause] = pieces.as_mut_slice()
             && piece.kind == TokenKind::String

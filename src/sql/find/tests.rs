@@ -349,3 +349,31 @@ fn hostile_texts_are_unknown_and_cost_no_more_than_their_length() {
         find(text.as_bytes());
     }
 }
+
+#[test]
+fn where_a_shard_key_could_be_is_told_by_column_and_place() {
+    let keys = |text: &str| {
+        let finding = find(text.as_bytes());
+        let key = |key: &Key| format!("{}@{}", shown(std::slice::from_ref(&key.column)), key.place);
+        finding.keys.iter().map(key).collect::<Vec<_>>().join(" ")
+    };
+    for (text, expected) in [
+        (
+            "select * from t where a = 1 and t.b = $2 and 'x' = c",
+            "a@0 t.b@1 c@2",
+        ),
+        ("select 5 from t where a in (1, 2, 3) and b = -4", "a@1 b@2"),
+        (
+            "select 1 from t where a = any ($1) or b = any (array[1,2])",
+            "a@1 b@2",
+        ),
+        (
+            "insert into t (a, b, c) values (1, f(2), 'x'), (3, f(4), 'y')",
+            "a@0 c@2",
+        ),
+        ("update t set a = 1 where k = 2", "a@0 k@1"),
+        ("select a = b, f(1) = c from t", ""),
+    ] {
+        assert_eq!(keys(text), expected, "{text}");
+    }
+}
