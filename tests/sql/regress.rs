@@ -39,6 +39,9 @@ DO $$ DECLARE one record; BEGIN
   FOR one IN SELECT opcname, opcnamespace::regnamespace AS n, amname FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE c.oid >= 16384 LOOP
     BEGIN EXECUTE format('DROP OPERATOR CLASS %s.%I USING %I CASCADE', one.n, one.opcname, one.amname); EXCEPTION WHEN OTHERS THEN NULL; END;
   END LOOP;
+  FOR one IN SELECT opfname, opfnamespace::regnamespace AS n, amname FROM pg_opfamily f JOIN pg_am a ON a.oid = opfmethod WHERE f.oid >= 16384 LOOP
+    BEGIN EXECUTE format('DROP OPERATOR FAMILY %s.%I USING %I CASCADE', one.n, one.opfname, one.amname); EXCEPTION WHEN OTHERS THEN NULL; END;
+  END LOOP;
 END $$;
 ";
 
