@@ -57,7 +57,7 @@ pub enum BenchError {
         source: io::Error,
     },
     /// A client of ours was refused or cut off.
-    #[error("idle client {number}: {source}")]
+    #[error("client {number}: {source}")]
     Client {
         /// The how-manieth.
         number: usize,

@@ -8,6 +8,7 @@ mod args;
 mod bounds;
 mod calls;
 mod cases;
+mod client;
 mod error;
 mod load;
 mod machine;
