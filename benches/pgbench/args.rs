@@ -16,9 +16,13 @@ pub struct Args {
     /// Seconds per run [default: 4, quick: 1]
     #[arg(long)]
     seconds: Option<u64>,
-    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, rotating-32, calls, memory
+    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, rotating-32, tls-32,
+    /// tls-copy, calls, memory
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// MiB of the one result of tls-copy [default: 1024, quick: 128]
+    #[arg(long, value_name = "MIB")]
+    copy_size: Option<u32>,
     /// Only these peers (PgBouncer is what the ratios are relative to)
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::PgBouncer, Peer::Relay, Peer::Ambassador, Peer::Judging])]
     pub peers: Vec<Peer>,
@@ -45,6 +49,12 @@ impl Args {
     /// The length of one run.
     pub fn seconds(&self) -> u64 {
         self.seconds.unwrap_or(if self.quick { 1 } else { 4 })
+    }
+
+    /// The result of tls-copy, in MiB.
+    pub fn copy_size(&self) -> u32 {
+        self.copy_size
+            .unwrap_or(if self.quick { 128 } else { 1024 })
     }
 
     /// Transactions per client over which system calls are counted.

@@ -105,6 +105,7 @@ pub fn all(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
     let mut bounds = cpu(results, pgbouncer_prepares);
     bounds.extend(verdicts(results));
     bounds.extend(throughput(results));
+    bounds.extend(tls(results));
     bounds.extend(calls(results));
     bounds.extend(memory(results));
     bounds
@@ -192,6 +193,24 @@ fn throughput(results: &Results) -> Vec<Bound> {
             1.0,
             "",
             connects,
+        ),
+    ]
+}
+
+fn tls(results: &Results) -> Vec<Bound> {
+    let ratio = |case, figure| results.ratios(case, Peer::TlsAmbassador, figure);
+    vec![
+        Bound::at_most(
+            "CPU per transaction, tls-32, to PgBouncer",
+            1.0,
+            "",
+            ratio(Case::TLS_32, CPU),
+        ),
+        Bound::at_least(
+            "throughput of one result, tls-copy, to PgBouncer",
+            1.0,
+            "",
+            ratio(Case::TLS_COPY, TPS),
         ),
     ]
 }

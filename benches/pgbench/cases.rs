@@ -33,6 +33,11 @@ pub enum Kind {
     TwoWorkers,
     /// The same row is asked for in [`SPELLINGS`] spellings in turns, not in one.
     Rotating,
+    /// The proxies reach Postgres by TLS; clients reach them without.
+    Tls,
+    /// By TLS likewise, but one client and one large result: what a MiB of it takes stands where
+    /// others have a transaction.
+    TlsCopy,
 }
 
 /// So many fingerprints has a rotating case.
@@ -85,6 +90,21 @@ impl Case {
         kind: Kind::Rotating,
     };
 
+    /// Twice the pool, simple protocol, by TLS.
+    pub const TLS_32: Self = Self {
+        name: "tls-32",
+        mode: Mode::Simple,
+        clients: 32,
+        kind: Kind::Tls,
+    };
+    /// One large result by TLS.
+    pub const TLS_COPY: Self = Self {
+        name: "tls-copy",
+        mode: Mode::Simple,
+        clients: 1,
+        kind: Kind::TlsCopy,
+    };
+
     /// Where it is measured what the verdicts cost.
     pub const JUDGED: [Self; 4] = [
         Self::SIMPLE_32,
@@ -94,7 +114,7 @@ impl Case {
     ];
 
     /// Every case, in the order of the table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::SIMPLE_1,
         Self::SIMPLE_32,
         Self::SIMPLE_200,
@@ -107,6 +127,8 @@ impl Case {
         Self::CONNECT,
         Self::TWO_WORKERS,
         Self::ROTATING_32,
+        Self::TLS_32,
+        Self::TLS_COPY,
     ];
 
     const fn steady(name: &'static str, mode: Mode, clients: u32) -> Self {

@@ -75,6 +75,17 @@ pub enum BenchError {
     /// The throw-away Postgres did not start.
     #[error("no Postgres to measure with")]
     Postgres(#[from] ClusterError),
+    /// It has nothing to show by TLS.
+    #[error("no certificate for Postgres")]
+    Certificate(#[from] rcgen::Error),
+    /// A peer does not reach Postgres as it was told to.
+    #[error("its connections to Postgres are not as asked for (TLS: {encrypted}): {source}")]
+    Tls {
+        /// What was asked for.
+        encrypted: bool,
+        /// What a client heard.
+        source: io::Error,
+    },
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,

@@ -17,15 +17,15 @@ const PATIENCE_SECONDS: u64 = 30;
 /// The share of transactions whose latency is written down: writing costs pgbench time too.
 const SAMPLED: &str = "0.2";
 
-/// What one run showed.
+/// What one run showed; of a copy, with a MiB in the place of a transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// Transactions per second, as pgbench counts them.
     pub tps: f64,
-    /// Median latency in milliseconds.
-    pub p50: f64,
-    /// 99th percentile of the latency in milliseconds.
-    pub p99: f64,
+    /// Median latency in milliseconds; a copy has none.
+    pub p50: Option<f64>,
+    /// 99th percentile of the latency in milliseconds; a copy has none.
+    pub p99: Option<f64>,
     /// Processor microseconds of the proxy per transaction.
     pub cpu: f64,
     /// The part of them in user space, if the run was long enough to tell.
@@ -88,8 +88,8 @@ pub fn measure(
     let cpu = used.nanoseconds as f64 / 1000.0 / report.transactions as f64;
     Ok(Sample {
         tps: report.tps,
-        p50,
-        p99,
+        p50: Some(p50),
+        p99: Some(p99),
         cpu,
         user: used.user_share().map(|share| share * cpu),
         strangers,
@@ -102,7 +102,9 @@ pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Comman
     command.args(["-n", "-M", case.mode.flag(), "-j", threads(case)]);
     match case.kind {
         Kind::Rotating => command.arg("-f").arg(ground.rotating()),
-        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers => command.arg("-S"),
+        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Tls | Kind::TlsCopy => {
+            command.arg("-S")
+        }
     };
     command.args(["-c", &case.clients.to_string()]);
     match length {
@@ -120,8 +122,13 @@ pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Comman
 /// at more it would spend its time polling.
 fn threads(case: Case) -> &'static str {
     match case.kind {
-        Kind::Steady | Kind::Rotating if case.clients <= 32 => "1",
-        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Rotating => "2",
+        Kind::Steady | Kind::Rotating | Kind::Tls | Kind::TlsCopy if case.clients <= 32 => "1",
+        Kind::Steady
+        | Kind::Reconnect
+        | Kind::TwoWorkers
+        | Kind::Rotating
+        | Kind::Tls
+        | Kind::TlsCopy => "2",
     }
 }
 

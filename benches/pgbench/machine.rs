@@ -125,11 +125,13 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// `roots` and what they have forked are ours; so is every child of this process that has ended.
+    /// `roots` and what they have forked are ours; so is this process, and every child
+    /// of it that has ended.
     pub fn now(roots: &[u32]) -> Self {
         let forked = roots.iter().flat_map(|root| children(*root));
         let running = roots.iter().copied().chain(forked).map(ticks_used);
         let ended = ticks(process::id(), CHILDREN).map_or(0, |(user, system)| user + system);
+        let me = ticks_used(process::id());
         // user, nice, system, idle, iowait, irq, softirq, steal. Interrupts are nobody's: most of
         // them are the loopback's, that is, ours.
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -138,7 +140,7 @@ impl Shares {
         let columns: Vec<u64> = columns.filter_map(|word| word.parse().ok()).collect();
         let stolen = columns.get(7).copied().unwrap_or(0);
         Self {
-            ours: running.sum::<u64>() + ended,
+            ours: running.sum::<u64>() + ended + me,
             everyone: columns.iter().take(3).sum::<u64>() + stolen,
             all: columns.iter().sum(),
         }

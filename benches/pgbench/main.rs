@@ -9,6 +9,7 @@ mod bounds;
 mod calls;
 mod cases;
 mod client;
+mod copy;
 mod error;
 mod load;
 mod machine;
@@ -18,7 +19,12 @@ mod report;
 mod results;
 mod service;
 
-use std::{collections::BTreeMap, fs, process::ExitCode, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::ExitCode,
+    time::Instant,
+};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
@@ -30,7 +36,7 @@ use crate::{
     load::measure,
     machine::Stop,
     memory::Memory,
-    peers::{Ground, POOL_SIZE, Peer},
+    peers::{Ground, POOL_SIZE, Peer, prove_tls},
     report::{Report, progress},
     results::Results,
     service::Service,
@@ -108,11 +114,12 @@ fn start_all(
     results: &mut Results,
 ) -> Result<BTreeMap<Peer, Service>, BenchError> {
     let mut services = BTreeMap::new();
-    for peer in wanted(args) {
+    for peer in wanted(ground, args) {
         let Some(service) = tried(ground.start(peer), peer.name(), results)? else {
             continue;
         };
-        let warm = measure(ground, &service, Case::SIMPLE_32, 1);
+        let warm =
+            prove_tls(peer, &service).and_then(|()| measure(ground, &service, Case::SIMPLE_32, 1));
         if tried(warm, peer.name(), results)?.is_some() {
             services.insert(peer, service);
         }
@@ -121,15 +128,14 @@ fn start_all(
 }
 
 /// The peers that some case, or the count of calls, needs.
-fn wanted(args: &Args) -> Vec<Peer> {
-    let cases = args.cases();
-    let kinds: Vec<Kind> = cases.iter().map(|case| case.kind).collect();
-    let mut peers = args.peers.clone();
-    if args.peers.contains(&Peer::Ambassador) && kinds.contains(&Kind::TwoWorkers) {
-        peers.push(Peer::TwoWorkers);
+fn wanted(ground: &Ground, args: &Args) -> BTreeSet<Peer> {
+    let mut peers = BTreeSet::new();
+    for case in args.cases() {
+        let runs = args.peers.iter().map(|peer| peer.in_case(case));
+        peers.extend(runs.filter(|peer| ground.refusal(*peer, case).is_none()));
     }
-    if kinds.is_empty() && !args.wants("calls") {
-        peers.clear();
+    if args.wants("calls") {
+        peers.extend(&args.peers);
     }
     peers
 }
@@ -156,11 +162,12 @@ fn run_round(
                 continue;
             };
             let what = format!("{} on {}", case.name, peer.name());
-            let sample = tried(
-                measure(ground, service, case, args.seconds()),
-                &what,
-                results,
-            )?;
+            let measured = if case.kind == Kind::TlsCopy {
+                copy::measure(ground, service, args.copy_size())
+            } else {
+                measure(ground, service, case, args.seconds())
+            };
+            let sample = tried(measured, &what, results)?;
             if let Some(sample) = &sample {
                 eprintln!("  {}", progress(case, peer, sample));
             }

@@ -12,10 +12,12 @@ use std::{
 
 use clap::ValueEnum;
 use pg_ambassador::app::cluster::{Cluster, Options, SUPERUSER};
+use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use crate::{
     cases::{Case, Kind, Mode, SPELLINGS},
+    client::Client,
     error::{BenchError, at},
     machine::{Stop, find_program},
     service::{Service, finish, free_port},
@@ -45,6 +47,12 @@ pub enum Peer {
     /// The ambassador with two workers.
     #[value(skip)]
     TwoWorkers,
+    /// PgBouncer, by TLS.
+    #[value(skip)]
+    TlsPgBouncer,
+    /// The ambassador with one worker, by TLS.
+    #[value(skip)]
+    TlsAmbassador,
 }
 
 impl Peer {
@@ -56,6 +64,18 @@ impl Peer {
             Self::Ambassador => "ambassador",
             Self::Judging => "ambassador, verdicts",
             Self::TwoWorkers => "ambassador, 2 workers",
+            Self::TlsPgBouncer => "PgBouncer, TLS",
+            Self::TlsAmbassador => "ambassador, TLS",
+        }
+    }
+
+    /// How it reaches Postgres.
+    fn tls(self) -> Tls {
+        match self {
+            Self::PgBouncer | Self::Relay | Self::Ambassador | Self::Judging | Self::TwoWorkers => {
+                Tls::Disable
+            }
+            Self::TlsPgBouncer | Self::TlsAmbassador => Tls::Require,
         }
     }
 
@@ -63,7 +83,35 @@ impl Peer {
     pub fn in_case(self, case: Case) -> Self {
         match (self, case.kind) {
             (Self::Ambassador, Kind::TwoWorkers) => Self::TwoWorkers,
-            (other, Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Rotating) => other,
+            (Self::Ambassador, Kind::Tls | Kind::TlsCopy) => Self::TlsAmbassador,
+            (Self::PgBouncer, Kind::Tls | Kind::TlsCopy) => Self::TlsPgBouncer,
+            (
+                other,
+                Kind::Steady
+                | Kind::Reconnect
+                | Kind::TwoWorkers
+                | Kind::Rotating
+                | Kind::Tls
+                | Kind::TlsCopy,
+            ) => other,
+        }
+    }
+}
+
+/// How a proxy reaches Postgres: said to each, whose default it is to take what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Disable,
+    /// Nobody looks at the certificate: after the logins that makes no difference.
+    Require,
+}
+
+impl Tls {
+    /// libpq's `sslmode`, and PgBouncer's.
+    fn mode(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Require => "require",
         }
     }
 }
@@ -94,7 +142,8 @@ impl Ground {
             ..Options::default()
         };
         let options = options.with("fsync", "off").with("shared_buffers", "256MB");
-        let cluster = Cluster::start(&options)?;
+        let mut cluster = Cluster::start(&options)?;
+        offer_tls(&mut cluster)?;
         let pgbench = cluster.bin("pgbench")?;
         let folder = TempDir::with_prefix("pgbench-").map_err(at("temporary folder"))?;
         give_to_owner_of(cluster.folder(), folder.path())?;
@@ -172,12 +221,19 @@ impl Ground {
                 Some("the C relay does not rename statements")
             }
             Peer::Relay if case.kind == Kind::TwoWorkers => Some("the C relay has one thread"),
+            Peer::Relay if matches!(case.kind, Kind::Tls | Kind::TlsCopy) => {
+                Some("the C relay knows no TLS")
+            }
             Peer::Judging if !Case::JUDGED.contains(&case) => {
-                Some("what verdicts cost is measured at 32 clients")
+                Some("what verdicts cost is measured at 32 clients, without TLS")
             }
-            Peer::PgBouncer | Peer::Relay | Peer::Ambassador | Peer::Judging | Peer::TwoWorkers => {
-                None
-            }
+            Peer::PgBouncer
+            | Peer::Relay
+            | Peer::Ambassador
+            | Peer::Judging
+            | Peer::TwoWorkers
+            | Peer::TlsPgBouncer
+            | Peer::TlsAmbassador => None,
         }
     }
 
@@ -195,13 +251,14 @@ impl Ground {
     /// When it is not installed or does not come up.
     pub fn start(&self, peer: Peer) -> Result<Service, BenchError> {
         let port = free_port()?;
+        let tls = peer.tls();
         let command = match peer {
-            Peer::PgBouncer => self.pgbouncer_command(port)?,
+            Peer::PgBouncer | Peer::TlsPgBouncer => self.pgbouncer_command(port, tls)?,
             Peer::Relay => self.relay_command(port)?,
-            Peer::Ambassador => self.ambassador_command(port, 1),
-            Peer::TwoWorkers => self.ambassador_command(port, 2),
+            Peer::Ambassador | Peer::TlsAmbassador => self.ambassador_command(port, 1, tls),
+            Peer::TwoWorkers => self.ambassador_command(port, 2, tls),
             Peer::Judging => {
-                let mut command = self.ambassador_command(port, 1);
+                let mut command = self.ambassador_command(port, 1, tls);
                 command.args(["--set", "databases.\"*\".routing.verdicts=always"]);
                 command
             }
@@ -214,13 +271,13 @@ impl Ground {
         )
     }
 
-    fn pgbouncer_command(&self, port: u16) -> Result<Command, BenchError> {
+    fn pgbouncer_command(&self, port: u16, tls: Tls) -> Result<Command, BenchError> {
         let pgbouncer = self.pgbouncer.as_ref().ok_or(BenchError::Missing {
             program: "pgbouncer",
             hint: "install it, or set PGBOUNCER to its path",
         })?;
         let users = self.write("users.txt", &format!("\"{SUPERUSER}\" \"\"\n"))?;
-        let text = self.pgbouncer_ini(port, &users);
+        let text = self.pgbouncer_ini(port, &users, tls);
         let file = self.write(&format!("pgbouncer-{port}.ini"), &text)?;
         let mut command = Command::new(&pgbouncer.program);
         command.arg(file);
@@ -229,14 +286,15 @@ impl Ground {
     }
 
     /// Only what makes it the same pool; all else is its default.
-    fn pgbouncer_ini(&self, port: u16, users: &Path) -> String {
+    fn pgbouncer_ini(&self, port: u16, users: &Path, tls: Tls) -> String {
         let upstream = self.cluster.port();
-        let users = users.display();
+        let (users, tls) = (users.display(), tls.mode());
         let mut text = format!(
             "[databases]\n{DATABASE} = host=127.0.0.1 port={upstream} dbname={DATABASE}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = trust\nauth_file = {users}\npool_mode = transaction\n\
-             default_pool_size = {POOL_SIZE}\nmax_client_conn = 5000\n"
+             default_pool_size = {POOL_SIZE}\nmax_client_conn = 5000\n\
+             server_tls_sslmode = {tls}\n"
         );
         if self.pgbouncer_prepares() {
             // Off by default before 1.24; this is the default since.
@@ -260,11 +318,12 @@ impl Ground {
         Ok(command)
     }
 
-    fn ambassador_command(&self, port: u16, workers: u32) -> Command {
+    fn ambassador_command(&self, port: u16, workers: u32, tls: Tls) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pg-ambassador"));
         let upstream = format!(
-            "postgres://{SUPERUSER}@127.0.0.1:{}/{DATABASE}",
-            self.cluster.port()
+            "postgres://{SUPERUSER}@127.0.0.1:{}/{DATABASE}?sslmode={}",
+            self.cluster.port(),
+            tls.mode()
         );
         command.args([
             "--upstream",
@@ -302,6 +361,22 @@ impl Ground {
     }
 }
 
+/// Has Postgres say that a peer reaches it by TLS where it was told to, and nowhere else.
+///
+/// # Errors
+/// When it is otherwise.
+pub fn prove_tls(peer: Peer, service: &Service) -> Result<(), BenchError> {
+    let encrypted = peer.tls() == Tls::Require;
+    // A division by zero where it is otherwise: the client throws answers away, but no errors.
+    let sql = format!(
+        "SELECT 1 / (ssl = {encrypted})::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    );
+    let asked = Client::login(service.port()).and_then(|mut client| client.ask(&sql));
+    asked
+        .map(drop)
+        .map_err(|source| BenchError::Tls { encrypted, source })
+}
+
 /// As `-S`, but the column is called differently from time to time: simple queries carry the
 /// number in their text.
 fn rotating() -> String {
@@ -309,6 +384,16 @@ fn rotating() -> String {
         "\\set aid random(1, 100000 * {SCALE})\n\\set spelling random(1, {SPELLINGS})\n\
          SELECT abalance AS a:spelling FROM pgbench_accounts WHERE aid = :aid;\n"
     )
+}
+
+/// A server that takes TLS from whoever asks for it.
+fn offer_tls(cluster: &mut Cluster) -> Result<(), BenchError> {
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    cluster.write("server.crt", &certificate.pem())?;
+    cluster.write("server.key", &key.serialize_pem())?;
+    cluster.write("postgresql.auto.conf", "ssl = on\n")?;
+    Ok(cluster.restart()?)
 }
 
 fn give_to_owner_of(model: &Path, folder: &Path) -> Result<(), BenchError> {

@@ -36,6 +36,7 @@ impl Report {
         let bounds = bounds::all(results, pgbouncer_prepares);
         let tables = [
             loads(results, cases, peers),
+            copies(results, cases, peers),
             calls(results),
             memory(results),
             verdicts(&bounds),
@@ -137,10 +138,7 @@ impl Table {
 }
 
 fn loads(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
-    let runs = cases.iter().flat_map(|case| {
-        let peers = peers.iter().map(|peer| (*case, peer.in_case(*case)));
-        peers.filter(|(case, peer)| results.ran(*case, *peer))
-    });
+    let runs = runs(results, cases, peers).filter(|(case, _)| case.kind != Kind::TlsCopy);
     Table {
         title: "pgbench -S: median of the rounds, in brackets the median of the rounds' ratios to PgBouncer (*: to its own simple protocol)",
         columns: vec![
@@ -157,20 +155,16 @@ fn loads(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
     }
 }
 
+/// Who ran what.
+fn runs(results: &Results, cases: &[Case], peers: &[Peer]) -> impl Iterator<Item = (Case, Peer)> {
+    cases.iter().flat_map(move |case| {
+        let peers = peers.iter().map(|peer| (*case, peer.in_case(*case)));
+        peers.filter(|(case, peer)| results.ran(*case, *peer))
+    })
+}
+
 fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
-    let with_ratio = |figure: Figure, digits: usize| {
-        let Some(absolute) = median(&results.values(case, peer, figure)) else {
-            return "failed".to_owned();
-        };
-        let ratios = results.ratios(case, peer, figure);
-        match median(&ratios).filter(|_| peer != Peer::PgBouncer) {
-            Some(ratio) => format!(
-                "{absolute:.digits$} ({ratio:.2}{})",
-                own(results, case, peer)
-            ),
-            None => format!("{absolute:.digits$}"),
-        }
-    };
+    let with_ratio = |figure, digits| with_ratio(results, (case, peer), figure, digits);
     let user = median(&results.values(case, peer, USER));
     let above = median(&results.above_relay(case, peer, CPU)).filter(|_| peer != Peer::Relay);
     vec![
@@ -185,11 +179,51 @@ fn load(results: &Results, case: Case, peer: Peer) -> Vec<String> {
     ]
 }
 
+/// A figure's median, and that of its ratios unless it is what the ratios are to.
+fn with_ratio(
+    results: &Results,
+    (case, peer): (Case, Peer),
+    figure: Figure,
+    digits: usize,
+) -> String {
+    let Some(absolute) = median(&results.values(case, peer, figure)) else {
+        return "failed".to_owned();
+    };
+    let ratios = results.ratios(case, peer, figure);
+    let itself = results.baseline(case, peer) == Some((case, peer));
+    match median(&ratios).filter(|_| !itself) {
+        Some(ratio) => format!(
+            "{absolute:.digits$} ({ratio:.2}{})",
+            own(results, case, peer)
+        ),
+        None => format!("{absolute:.digits$}"),
+    }
+}
+
 /// Marks a ratio to the peer's own simple protocol.
 fn own(results: &Results, case: Case, peer: Peer) -> &'static str {
     match results.baseline(case, peer) {
         Some((base, _)) if base != case => "*",
         Some(_) | None => "",
+    }
+}
+
+fn copies(results: &Results, cases: &[Case], peers: &[Peer]) -> Table {
+    let runs = runs(results, cases, peers).filter(|(case, _)| case.kind == Kind::TlsCopy);
+    let row = |(case, peer): (Case, Peer)| {
+        let user = median(&results.values(case, peer, USER));
+        vec![
+            case.name.to_owned(),
+            peer.name().to_owned(),
+            with_ratio(results, (case, peer), TPS, 0),
+            with_ratio(results, (case, peer), CPU, 0),
+            user.map_or("–".to_owned(), |micros| format!("{micros:.0}")),
+        ]
+    };
+    Table {
+        title: "One large result: medians and ratios likewise",
+        columns: vec!["case", "proxy", "MiB/s", "CPU µs/MiB", "of it user"],
+        rows: runs.map(row).collect(),
     }
 }
 
@@ -266,18 +300,19 @@ fn disturbance(strangers: f64) -> String {
 
 /// A run as one line while it goes on.
 pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String {
-    let what = match case.kind {
-        Kind::Reconnect => "connection",
-        Kind::Steady | Kind::TwoWorkers | Kind::Rotating => "transaction",
+    let (many, one) = match case.kind {
+        Kind::Reconnect => ("tps", "connection"),
+        Kind::Steady | Kind::TwoWorkers | Kind::Rotating | Kind::Tls => ("tps", "transaction"),
+        Kind::TlsCopy => ("MiB/s", "MiB"),
     };
-    let disturbed = disturbance(sample.strangers);
-    format!(
-        "{:<13} {:<21} {:>7.0} tps  p50 {:>7.3} ms  p99 {:>7.3} ms  {:>6.2} µs a {what}",
+    let mut line = format!(
+        "{:<13} {:<21} {:>7.0} {many}",
         case.name,
         peer.name(),
-        sample.tps,
-        sample.p50,
-        sample.p99,
-        sample.cpu
-    ) + &disturbed
+        sample.tps
+    );
+    if let (Some(p50), Some(p99)) = (sample.p50, sample.p99) {
+        line += &format!("  p50 {p50:>7.3} ms  p99 {p99:>7.3} ms");
+    }
+    line + &format!("  {:>6.2} µs a {one}", sample.cpu) + &disturbance(sample.strangers)
 }

@@ -17,9 +17,9 @@ pub type Figure = fn(&Sample) -> Option<f64>;
 /// Transactions per second.
 pub const TPS: Figure = |sample| Some(sample.tps);
 /// Median latency.
-pub const P50: Figure = |sample| Some(sample.p50);
+pub const P50: Figure = |sample| sample.p50;
 /// 99th percentile of the latency.
-pub const P99: Figure = |sample| Some(sample.p99);
+pub const P99: Figure = |sample| sample.p99;
 /// Processor time per transaction.
 pub const CPU: Figure = |sample| Some(sample.cpu);
 /// User-space part of it.
@@ -103,7 +103,7 @@ impl Results {
         if self.refusals.contains_key(&(case, Peer::PgBouncer)) && case.mode == Mode::Prepared {
             return case.in_simple().map(|simple| (simple, peer));
         }
-        Some((case, Peer::PgBouncer))
+        Some((case, Peer::PgBouncer.in_case(case)))
     }
 
     fn compare(
