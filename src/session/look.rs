@@ -153,6 +153,8 @@ impl Session {
         watch.undone |= reading.count > 1 || self.flow.status != backend::Status::Idle;
         if settings {
             Self::watch_settings(&mut watch, text);
+            // Whatever it was that the reading saw: nobody else is to meet it.
+            watch.any |= !watch.asks_settings();
         }
         if !(watch.held || watch.asks_settings()) {
             return;

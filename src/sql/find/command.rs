@@ -225,14 +225,8 @@ fn command(pieces: &[Piece<'_>], gathered: &mut Gathered) {
     }
     let mut buffer = [0; LONGEST_KEYWORD];
     match first.keyword(&mut buffer) {
-        "select" | "values" | "table" | "with" => query(pieces, gathered),
-        "insert" | "update" | "delete" | "merge" => {
+        "select" | "values" | "table" | "with" | "insert" | "update" | "delete" | "merge" => {
             query(pieces, gathered);
-            // The view passes it on to set_config.
-            let settings = |relation: &super::Named| &*relation.name == b"pg_settings";
-            if gathered.relations.list.iter().any(settings) {
-                gathered.effect(Effect::Anything);
-            }
         }
         "truncate" => {
             targets(pieces, gathered);
@@ -266,6 +260,11 @@ fn command(pieces: &[Piece<'_>], gathered: &mut Gathered) {
 fn query(pieces: &[Piece<'_>], gathered: &mut Gathered) {
     gathered.class(Class::Read, None);
     walk(pieces, gathered);
+    // The view passes it on to set_config.
+    let settings = |relation: &super::Named| &*relation.name == b"pg_settings";
+    if gathered.class == Some(Class::Write) && gathered.relations.list.iter().any(settings) {
+        gathered.effect(Effect::Anything);
+    }
 }
 
 /// What EXPLAIN explains.

@@ -73,13 +73,16 @@ pub(super) fn pieces(text: &[u8], span: Span) -> Vec<Piece<'_>> {
             start: base + token.span.start,
         };
         if let [.., unicode, clause] = pieces.as_mut_slice()
-            && piece.kind == TokenKind::String
             && clause.is("uescape")
             && matches!(
                 unicode.kind,
                 TokenKind::UnicodeName | TokenKind::UnicodeString
             )
         {
+            if piece.kind != TokenKind::String || piece.bytes.len() != 3 {
+                // Another spelling of the escape: what it names is not read.
+                unicode.kind = TokenKind::Other;
+            }
             unicode.bytes = text.get(starts..token.span.end).unwrap_or_default();
             pieces.pop();
             continue;

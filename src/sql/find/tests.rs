@@ -377,3 +377,86 @@ fn where_a_shard_key_could_be_is_told_by_column_and_place() {
         assert_eq!(keys(text), expected, "{text}");
     }
 }
+
+#[test]
+fn what_a_reviewer_hid_is_found() {
+    let cases = [
+        (
+            "WITH a AS (SELECT 1) (SELECT 1 AS x) ORDER BY x, set_config('a.b','c',false)",
+            "read",
+            "",
+            "set_config",
+        ),
+        (
+            "WITH a AS (SELECT 1) (SELECT 1 AS x) ORDER BY x, pg_advisory_lock(1,2)",
+            "read",
+            "",
+            "pg_advisory_lock",
+        ),
+        (
+            "WITH RECURSIVE a(x) AS (SELECT 1) SEARCH DEPTH FIRST BY x SET ord DELETE FROM t",
+            "write",
+            "t",
+            "",
+        ),
+        (
+            "WITH RECURSIVE a(x) AS (SELECT 1) CYCLE x SET c USING p UPDATE t SET x = 1",
+            "write",
+            "t",
+            "",
+        ),
+        ("SELECT 1 AS insert INTO newtab", "ddl", "newtab", ""),
+        (
+            "SELECT * FROM (merge CROSS JOIN secret)",
+            "read",
+            "merge secret",
+            "",
+        ),
+        (
+            "SELECT * FROM (values CROSS JOIN secret)",
+            "read",
+            "values secret",
+            "",
+        ),
+        (
+            "SELECT * FROM (delete CROSS JOIN secret)",
+            "read",
+            "delete secret",
+            "",
+        ),
+        ("SELECT f.not distinct FROM secret f", "read", "secret", ""),
+        ("SELECT NOT full(1)", "read", "", "full"),
+        (
+            "SELECT * FROM t TABLESAMPLE system.evil(1)",
+            "read",
+            "t",
+            "system.evil",
+        ),
+        (
+            "SELECT * FROM xmltable('/a' PASSING x COLUMNS a text \"path\" ff(1)) j",
+            "read",
+            "",
+            "ff",
+        ),
+    ];
+    for (text, class, relations, functions) in cases {
+        let (is, _, tables, calls) = found(text);
+        assert_eq!(
+            (is, &*tables, &*calls),
+            (class, relations, functions),
+            "{text}"
+        );
+    }
+    for text in [
+        "SELECT U&\"!006eextval\" UESCAPE E'!'('s')",
+        "SELECT U&\"!006eextval\" UESCAPE $$!$$ ('s')",
+    ] {
+        assert_eq!(find(text.as_bytes()).class, Class::Unknown, "{text}");
+    }
+    assert_eq!(
+        effects("WITH a AS (SELECT 1) UPDATE pg_settings SET setting='x'"),
+        "anything"
+    );
+    let cube = find(b"SELECT count(*) FROM t GROUP BY 1 + cube(1)");
+    assert_eq!(shown(&cube.asides), "cube");
+}

@@ -17,6 +17,7 @@ pub(super) fn walk(pieces: &[Piece<'_>], gathered: &mut Gathered) {
         at: 0,
         before: Before::Start,
         mute: false,
+        verb: None,
         frame: Frame::query(),
         outer: Vec::new(),
         ctes: Vec::new(),
@@ -38,6 +39,8 @@ struct Walk<'a> {
     before: Before,
     /// The next parenthesis is part of a keyword, so that an operand may follow it.
     mute: bool,
+    /// Where the last verb that writes stands.
+    verb: Option<usize>,
     /// The parenthesis that is open here, or the query itself.
     frame: Frame,
     /// Those around it.
@@ -110,6 +113,7 @@ impl Frame {
         self.expect = Expect::Nothing;
         self.named = false;
         self.groups = false;
+        self.with = false;
     }
 }
 
@@ -155,17 +159,15 @@ impl<'a> Walk<'a> {
     }
 
     fn open(&mut self) {
-        let begins = self.peek(1).is_some_and(|next| {
-            next.is_any(&[
-                "select", "values", "with", "table", "insert", "update", "delete", "merge",
-            ])
-        });
         let items = self.frame.expect == Expect::Item;
+        let begins = self.begins_query(items);
         if items {
             self.named_item();
         }
         if self.before == Before::Close {
+            // Behind its last query, WITH's own in parentheses.
             self.settle();
+            self.frame.with = false;
         }
         let mut frame = match (begins, items) {
             (true, _) => Frame::query(),
@@ -181,6 +183,26 @@ impl<'a> Walk<'a> {
         frame.mute = std::mem::take(&mut self.mute);
         self.outer.push(std::mem::replace(&mut self.frame, frame));
         self.before = Before::Open;
+    }
+
+    /// Whether a query begins behind the parenthesis here, which may hold `items` of FROM.
+    fn begins_query(&self, items: bool) -> bool {
+        let follows = |kind| self.is_at(self.at + 2, kind);
+        let then = |word: &str| self.peek(2).is_some_and(|piece| piece.is(word));
+        let Some(next) = self.peek(1) else {
+            return false;
+        };
+        if next.is_any(&["select", "with", "table"]) {
+            return true;
+        }
+        if next.is("values") {
+            return follows(TokenKind::Open);
+        }
+        let named = self.peek(2).is_some_and(|piece| piece.kind.is_name());
+        let writes = next.is_any(&["insert", "merge"]) && then("into")
+            || next.is("delete") && then("from")
+            || next.is("update") && named;
+        writes && !items
     }
 
     fn close(&mut self) {
@@ -238,8 +260,9 @@ impl<'a> Walk<'a> {
         self.at = end;
         let parts = self.pieces.get(start..end).unwrap_or_default();
         self.written(parts, calls);
-        let mut buffer = [0; LONGEST_KEYWORD];
-        let leads = end == start + 1 && is_in(grammar::LEADING, piece.keyword(&mut buffer));
+        let name = piece.name();
+        let leads = std::str::from_utf8(&name).is_ok_and(|name| is_in(grammar::LEADING, name));
+        let leads = leads && end == start + 1;
         self.before = match leads {
             true => Before::Other,
             false => Before::Operand,
@@ -283,7 +306,10 @@ impl<'a> Walk<'a> {
         self.frame.expect = Expect::Nothing;
         // SEARCH and CYCLE have lists with commas too.
         if !self.is_cte(self.at) {
-            return self.words(parts);
+            return match self.is_at(self.at, TokenKind::Open) {
+                true => self.call(parts),
+                false => self.words(parts),
+            };
         }
         let name = named(parts).name;
         if self.frame.recursive {
@@ -377,7 +403,7 @@ impl<'a> Walk<'a> {
             "tablesample" => self.sample(),
             "operator" if calls && self.is_operator() => self.mute = true,
             "over" | "filter" if calls && self.before == Before::Close => {}
-            "rollup" | "cube" | "sets" if calls && self.frame.groups => {}
+            "rollup" | "cube" | "sets" if calls && self.frame.groups => self.aside_of(word),
             _ if is_in(grammar::VALUES, word) => {
                 if self.frame.expect != Expect::Nothing {
                     self.named_item();
@@ -386,16 +412,14 @@ impl<'a> Walk<'a> {
             }
             _ if is_in(grammar::RESERVED, word) => {}
             _ if is_in(grammar::OPERATORS_OR_FUNCTIONS, word) => {
-                if calls && !operand && !self.last_is("not") {
+                let negated = self.last_is("not") && matches!(word, "like" | "ilike" | "similar");
+                if calls && !operand && !negated {
                     return false;
                 }
             }
             _ if calls && is_in(grammar::CONSTRUCTS, word) => self.construct(),
             _ if calls && is_in(grammar::LATE_CONSTRUCTS, word) => {
-                self.gathered.asides.put(Named {
-                    schema: None,
-                    name: word.as_bytes().into(),
-                });
+                self.aside_of(word);
                 self.construct();
             }
             _ => return false,
@@ -403,6 +427,14 @@ impl<'a> Walk<'a> {
         self.at += 1;
         self.before = after;
         true
+    }
+
+    /// A construct of the grammar that may be a function's name elsewhere.
+    fn aside_of(&mut self, word: &str) {
+        self.gathered.asides.put(Named {
+            schema: None,
+            name: word.as_bytes().into(),
+        });
     }
 
     fn begin_query(&mut self) {
@@ -458,17 +490,18 @@ impl<'a> Walk<'a> {
         let distinct = self.last_is("distinct")
             && self
                 .back(2)
-                .is_some_and(|piece| piece.is_any(&["is", "not"]));
+                .is_some_and(|piece| piece.is_any(&["is", "not"]))
+            && !self
+                .back(3)
+                .is_some_and(|piece| piece.kind == TokenKind::Dot);
         if self.frame.query && !distinct {
             self.expect(Expect::Item);
         }
     }
 
     fn into(&mut self) {
-        let insert = self
-            .back(1)
-            .is_some_and(|piece| piece.is_any(&["insert", "merge"]));
-        if !insert {
+        let inserts = self.verb.is_some() && self.verb == self.at.checked_sub(1);
+        if !inserts {
             self.gathered.class(Class::Ddl, Some(Obstacle::Ddl));
             self.frame.leave_from();
             while self.next_is("local") || self.next_is("global") || self.next_is("unlogged") {
@@ -494,15 +527,18 @@ impl<'a> Walk<'a> {
             self.before,
             Before::Start | Before::Open | Before::Close | Before::Naming
         );
-        here && match word {
-            "insert" | "merge" => self.next_is("into"),
-            "delete" => self.next_is("from"),
-            _ => self.peek(1).is_some_and(|piece| piece.kind.is_name()),
-        }
+        // SEARCH and CYCLE end in names.
+        (here || self.frame.with)
+            && match word {
+                "insert" | "merge" => self.next_is("into"),
+                "delete" => self.next_is("from"),
+                _ => self.peek(1).is_some_and(|piece| piece.kind.is_name()),
+            }
     }
 
     fn write(&mut self, word: &str) {
         self.begin_query();
+        self.verb = Some(self.at);
         self.gathered.class(Class::Write, Some(Obstacle::Write));
         self.frame.from = word == "merge"; // for its USING
         if word == "update" {
@@ -523,7 +559,8 @@ impl<'a> Walk<'a> {
 
     /// The methods that every server has are no functions that anyone calls.
     fn sample(&mut self) {
-        if self.next_is("bernoulli") || self.next_is("system") {
+        let own = self.next_is("bernoulli") || self.next_is("system");
+        if own && self.is_at(self.at + 2, TokenKind::Open) {
             self.at += 1;
         }
         self.frame.named = false;
