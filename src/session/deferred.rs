@@ -70,7 +70,8 @@ impl Session {
 
     /// Sends the BEGIN that the client has been answered, ahead of what comes now.
     pub(super) fn begin_for_real(&mut self, out: &mut Vec<u8>) {
-        let (Some(text), Some(lease)) = (self.flow.begun.take(), &mut self.lease) else {
+        let Some(lease) = &mut self.lease else { return };
+        let Some(text) = self.flow.begun.take() else {
             return;
         };
         let mut registry = self.shared.registry.borrow_mut();

@@ -1,6 +1,6 @@
 //! Is it provably a read that any replica may answer?
 
-use super::builtin::{Builtin, builtin};
+use super::builtin::{Builtin, builtin, system_relation};
 use super::known::Known;
 use super::verdict::Finding;
 use super::verdict::Named;
@@ -95,16 +95,7 @@ fn read(relation: &Named, known: Option<&Known>) -> Option<Obstacle> {
         None if schema.is_some_and(|schema| schema.starts_with(b"pg_temp")) => {
             Some(Obstacle::TemporaryRelation)
         }
-        None => is_system(schema, &relation.name).then_some(Obstacle::SystemRelation),
-    }
-}
-
-/// By its name alone: nobody else may begin a schema's name with `pg_`, few do a table's.
-fn is_system(schema: Option<&[u8]>, name: &[u8]) -> bool {
-    let pg = |name: &[u8]| name.starts_with(b"pg_");
-    match schema {
-        Some(schema) => pg(schema) || schema == b"information_schema",
-        None => pg(name),
+        None => system_relation(schema, &relation.name).then_some(Obstacle::SystemRelation),
     }
 }
 
