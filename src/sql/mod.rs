@@ -9,7 +9,10 @@
 //! - `fingerprint` says what texts have in common that differ in their values alone; `printer`
 //!   makes it in one pass, most of it in `quick`, which also tells where the values lie
 //!   (`literals`) and finds what the application asks of us in comments (`hint`),
-//! - `cache` remembers what was found of a text, by its print.
+//! - `cache` remembers what was found of a text, by its print,
+//! - `find` reads a text for all that it says ([`Finding`]), and `judge` says by what the server
+//!   (`builtin`) and the database (`known`) have under its names whether it is provably a read,
+//! - `bracket` knows what opens or closes a transaction and does nothing else.
 //!
 //! Nothing outside this room looks at statement text.
 //!

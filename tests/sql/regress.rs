@@ -42,6 +42,10 @@ DO $$ DECLARE one record; BEGIN
   FOR one IN SELECT opfname, opfnamespace::regnamespace AS n, amname FROM pg_opfamily f JOIN pg_am a ON a.oid = opfmethod WHERE f.oid >= 16384 LOOP
     BEGIN EXECUTE format('DROP OPERATOR FAMILY %s.%I USING %I CASCADE', one.n, one.opfname, one.amname); EXCEPTION WHEN OTHERS THEN NULL; END;
   END LOOP;
+  -- What was added to a family of the server's own.
+  FOR one IN SELECT DISTINCT amproc::regprocedure AS name FROM pg_amproc WHERE oid >= 16384 AND amproc >= 16384 LOOP
+    BEGIN EXECUTE 'DROP FUNCTION IF EXISTS ' || one.name || ' CASCADE'; EXCEPTION WHEN OTHERS THEN NULL; END;
+  END LOOP;
 END $$;
 ";
 
