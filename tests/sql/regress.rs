@@ -171,12 +171,12 @@ fn no_read_of_the_regression_suite_is_false() {
     let (number, all) = (report.false_reads.len(), cases.len());
     let reads = report.whole().recognised;
     assert!(
-        reads > all / 4,
-        "{reads} reads of {all} statements: the suite was not fed"
-    );
-    assert!(
         number == 0,
         "{number} false reads of {all}:\n{}",
         report.false_reads.join("\n")
+    );
+    assert!(
+        reads > all / 4,
+        "{reads} reads of {all} statements: the suite was not fed"
     );
 }
