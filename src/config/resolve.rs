@@ -173,6 +173,7 @@ impl Reader<'_> {
             return vec![Backend {
                 address: given.upstream.address.clone(),
                 role: Role::Auto,
+                weight: 1,
             }];
         }
         let written = section.many(key);
@@ -325,7 +326,11 @@ fn one_backend(section: &Section<'_>) -> Option<Backend> {
         return None;
     }
     let address = section.parsed("address", units::backend)?;
-    Some(Backend { address, role })
+    Some(Backend {
+        address,
+        role,
+        weight: 1,
+    })
 }
 
 /// True when `backend` is what we listen on.
@@ -363,6 +368,7 @@ fn routing(section: &Section<'_>) -> route::Settings {
     route::Settings {
         user_functions: section.choice("user_functions", &trust, default.user_functions),
         verdicts: section.choice("verdicts", &verdicts, default.verdicts),
+        ..default
     }
 }
 

@@ -14,4 +14,4 @@ mod settings;
 pub use class::CLASSES;
 pub use decide::{Case, Catalog, Decision, Role, Wish, decide, names_anything};
 pub use reason::{REASONS, Reason};
-pub use settings::{Reads, Rules, Settings, UserFunctions, Verdicts};
+pub use settings::{Balance, Consistency, Reads, Rules, Settings, UserFunctions, Verdicts};

@@ -1,13 +1,36 @@
 //! What the configuration says of routing.
 
+use std::time::Duration;
+
 use super::Role;
 use crate::topology::Backend;
 
 /// `[databases.NAME.routing]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     pub user_functions: UserFunctions,
     pub verdicts: Verdicts,
+    pub reads: Reads,
+    pub consistency: Consistency,
+    pub balance: Balance,
+    /// A replica further behind takes no reads; zero: however far it is.
+    pub max_replica_lag: Duration,
+    /// Reads go to the primary when no replica qualifies.
+    pub replica_fallback: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            user_functions: UserFunctions::default(),
+            verdicts: Verdicts::default(),
+            reads: Reads::default(),
+            consistency: Consistency::default(),
+            balance: Balance::default(),
+            max_replica_lag: Duration::from_secs(10),
+            replica_fallback: true,
+        }
+    }
 }
 
 impl Settings {
@@ -47,6 +70,30 @@ pub enum Reads {
     /// On replicas, when there are any.
     #[default]
     Replicas,
+}
+
+/// What a read may miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// What has not reached the replica yet.
+    Eventual,
+    /// Nothing that its session has written or seen.
+    #[default]
+    Session,
+    /// Nothing that any session here has written, or its own has seen.
+    Ambassador,
+}
+
+/// Which of the replicas that may answer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// The one with the fewest requests under way for its weight.
+    #[default]
+    LeastLoaded,
+    /// Each in its turn.
+    RoundRobin,
+    /// The one that answers soonest (peak EWMA of what requests took, times those under way).
+    Latency,
 }
 
 /// What decides beside the text itself.

@@ -273,6 +273,7 @@ fn database(database: &Database) -> admin::Database {
         },
         role: backend.map_or("auto", |one| match one.role {
             Role::Primary => "primary",
+            Role::Replica => "replica",
             Role::Auto => "auto",
         }),
         dbname: database.dbname.clone(),
