@@ -16,8 +16,8 @@ pub struct Args {
     /// Seconds per run [default: 4, quick: 1]
     #[arg(long)]
     seconds: Option<u64>,
-    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, rotating-32, tls-32,
-    /// tls-copy, calls, memory
+    /// Only these cases: simple-1 … prepared-200, connect-8, workers2-32, rotating-32,
+    /// groups-32, same-16, own-16, tls-32, tls-copy, calls, memory
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// MiB of the one result of tls-copy [default: 1024, quick: 128]

@@ -104,6 +104,7 @@ impl Bound {
 pub fn all(results: &Results, pgbouncer_prepares: bool) -> Vec<Bound> {
     let mut bounds = cpu(results, pgbouncer_prepares);
     bounds.extend(verdicts(results));
+    bounds.extend(settings(results));
     bounds.extend(throughput(results));
     bounds.extend(tls(results));
     bounds.extend(calls(results));
@@ -176,6 +177,24 @@ fn verdicts(results: &Results) -> Vec<Bound> {
         Bound::at_most(&promise, 1.04, "", results.judging(case, CPU))
     };
     Case::JUDGED.map(bound).into()
+}
+
+fn settings(results: &Results) -> Vec<Bound> {
+    let groups = results.ratios(Case::GROUPS_32, Peer::Ambassador, CPU);
+    vec![
+        Bound::at_most(
+            "CPU per transaction, groups-32, to PgBouncer",
+            1.0,
+            "",
+            groups,
+        ),
+        Bound::at_most(
+            "CPU per transaction, own-16, to the same clients without settings",
+            1.1,
+            "",
+            results.settled(CPU),
+        ),
+    ]
 }
 
 fn throughput(results: &Results) -> Vec<Bound> {

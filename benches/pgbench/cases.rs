@@ -35,6 +35,12 @@ pub enum Kind {
     Rotating,
     /// The proxies reach Postgres by TLS; clients reach them without.
     Tls,
+    /// Clients in [`GROUPS`] groups, each with an `application_name` and a `TimeZone` of its own.
+    Groups,
+    /// Each client has an `application_name`, a `search_path` and a `TimeZone` of its own.
+    Own,
+    /// As many programs as in [`Kind::Own`], and no settings: what those are compared with.
+    Same,
     /// By TLS likewise, but one client and one large result: what a MiB of it takes stands where
     /// others have a transaction.
     TlsCopy,
@@ -42,6 +48,43 @@ pub enum Kind {
 
 /// So many fingerprints has a rotating case.
 pub const SPELLINGS: u32 = 1000;
+
+/// So many groups of clients has a [`Kind::Groups`] case.
+pub const GROUPS: u32 = 8;
+
+impl Kind {
+    /// How many pgbenches share the clients: settings are those of a program.
+    pub fn programs(self, clients: u32) -> u32 {
+        match self {
+            Self::Groups => GROUPS,
+            Self::Own | Self::Same => clients,
+            Self::Steady
+            | Self::Reconnect
+            | Self::TwoWorkers
+            | Self::Rotating
+            | Self::Tls
+            | Self::TlsCopy => 1,
+        }
+    }
+
+    /// What the environment of the program `number` says of settings.
+    pub fn settings(self, number: u32) -> Vec<(&'static str, String)> {
+        let name = ("PGAPPNAME", format!("group {number}"));
+        let zone = ("PGTZ", format!("<+{number:02}>-{number}"));
+        let path = format!("-csearch_path=public,group_{number}");
+        match self {
+            Self::Groups => vec![name, zone],
+            Self::Own => vec![name, zone, ("PGOPTIONS", path)],
+            Self::Steady
+            | Self::Reconnect
+            | Self::TwoWorkers
+            | Self::Rotating
+            | Self::Same
+            | Self::Tls
+            | Self::TlsCopy => Vec::new(),
+        }
+    }
+}
 
 /// One load, run by every peer in every round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +148,13 @@ impl Case {
         kind: Kind::TlsCopy,
     };
 
+    /// Twice the pool, in eight groups that differ in their settings.
+    pub const GROUPS_32: Self = Self::with(Kind::Groups, "groups-32", 32);
+    /// As many clients as connections, each with settings of its own.
+    pub const OWN_16: Self = Self::with(Kind::Own, "own-16", 16);
+    /// The same without settings.
+    pub const SAME_16: Self = Self::with(Kind::Same, "same-16", 16);
+
     /// Where it is measured what the verdicts cost.
     pub const JUDGED: [Self; 4] = [
         Self::SIMPLE_32,
@@ -114,7 +164,7 @@ impl Case {
     ];
 
     /// Every case, in the order of the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::SIMPLE_1,
         Self::SIMPLE_32,
         Self::SIMPLE_200,
@@ -127,9 +177,19 @@ impl Case {
         Self::CONNECT,
         Self::TWO_WORKERS,
         Self::ROTATING_32,
+        Self::GROUPS_32,
+        Self::SAME_16,
+        Self::OWN_16,
         Self::TLS_32,
         Self::TLS_COPY,
     ];
+
+    const fn with(kind: Kind, name: &'static str, clients: u32) -> Self {
+        Self {
+            kind,
+            ..Self::steady(name, Mode::Simple, clients)
+        }
+    }
 
     const fn steady(name: &'static str, mode: Mode, clients: u32) -> Self {
         Self {

@@ -9,7 +9,7 @@ use crate::{
     error::{BenchError, at},
     machine::{CpuTime, Pinned, Shares, last_core},
     peers::{DATABASE, Ground},
-    service::{Service, finish, wrapped},
+    service::{Service, finish_all, wrapped},
 };
 
 /// How much longer than asked a run may take.
@@ -63,31 +63,29 @@ pub fn measure(
         // One transaction at a time wanders from core to core, and the figure with it.
         Pinned::new(ours.clone())
     });
-    let mut command = command(ground, peer.port(), case, Length::Seconds(seconds));
-    let prefix = latencies.path().join("tx");
-    command.args(["--log", "--log-prefix"]).arg(prefix);
-    if case.kind != Kind::Reconnect {
-        command.args(["--sampling-rate", SAMPLED]);
-    }
-    if pinned.is_some() {
-        command = on_one_core(&command);
-    }
+    let programs = case.kind.programs(case.clients);
+    let commands = (0..programs).map(|number| {
+        let command = timed(ground, peer, case, seconds, number, latencies.path());
+        match pinned {
+            Some(_) => on_one_core(&command),
+            None => command,
+        }
+    });
+    let commands: Vec<Command> = commands.collect();
     let shares = Shares::now(&ours);
     let before = CpuTime::of(peer.pid())?;
-    let said = finish(
-        command,
-        &ground.log("pgbench"),
-        seconds + PATIENCE_SECONDS,
-        ground.stop(),
-    )?;
+    let limit = seconds + PATIENCE_SECONDS;
+    let said = finish_all(commands, &ground.log("pgbench"), limit, ground.stop())?;
     let used = CpuTime::of(peer.pid())?.since(before);
     let strangers = Shares::now(&ours).strangers_since(shares);
     drop(pinned);
-    let report = Report::read(&said)?;
+    let reports = said.iter().map(|said| Report::read(said));
+    let reports: Vec<Report> = reports.collect::<Result<_, _>>()?;
+    let transactions: u64 = reports.iter().map(|report| report.transactions).sum();
     let (p50, p99) = percentiles(latencies.path())?;
-    let cpu = used.nanoseconds as f64 / 1000.0 / report.transactions as f64;
+    let cpu = used.nanoseconds as f64 / 1000.0 / transactions as f64;
     Ok(Sample {
-        tps: report.tps,
+        tps: reports.iter().map(|report| report.tps).sum(),
         p50: Some(p50),
         p99: Some(p99),
         cpu,
@@ -96,17 +94,42 @@ pub fn measure(
     })
 }
 
-/// pgbench as the case wants it.
+/// One of the programs of a measured run, writing latencies down in the folder.
+fn timed(
+    ground: &Ground,
+    peer: &Service,
+    case: Case,
+    seconds: u64,
+    number: u32,
+    latencies: &Path,
+) -> Command {
+    let mut command = command(ground, peer.port(), case, Length::Seconds(seconds));
+    let prefix = latencies.join(format!("tx-{number}"));
+    command.args(["--log", "--log-prefix"]).arg(prefix);
+    if case.kind != Kind::Reconnect {
+        command.args(["--sampling-rate", SAMPLED]);
+    }
+    command.envs(case.kind.settings(number));
+    command
+}
+
+/// One pgbench as the case wants it.
 pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Command {
     let mut command = ground.pgbench(port);
     command.args(["-n", "-M", case.mode.flag(), "-j", threads(case)]);
     match case.kind {
         Kind::Rotating => command.arg("-f").arg(ground.rotating()),
-        Kind::Steady | Kind::Reconnect | Kind::TwoWorkers | Kind::Tls | Kind::TlsCopy => {
-            command.arg("-S")
-        }
+        Kind::Steady
+        | Kind::Reconnect
+        | Kind::TwoWorkers
+        | Kind::Groups
+        | Kind::Own
+        | Kind::Same
+        | Kind::Tls
+        | Kind::TlsCopy => command.arg("-S"),
     };
-    command.args(["-c", &case.clients.to_string()]);
+    let clients = case.clients / case.kind.programs(case.clients);
+    command.args(["-c", &clients.to_string()]);
     match length {
         Length::Seconds(seconds) => command.args(["-T", &seconds.to_string()]),
         Length::Transactions(count) => command.args(["-t", &count.to_string()]),
@@ -123,6 +146,7 @@ pub fn command(ground: &Ground, port: u16, case: Case, length: Length) -> Comman
 fn threads(case: Case) -> &'static str {
     match case.kind {
         Kind::Steady | Kind::Rotating | Kind::Tls | Kind::TlsCopy if case.clients <= 32 => "1",
+        Kind::Groups | Kind::Own | Kind::Same => "1",
         Kind::Steady
         | Kind::Reconnect
         | Kind::TwoWorkers

@@ -91,6 +91,9 @@ impl Peer {
                 | Kind::Reconnect
                 | Kind::TwoWorkers
                 | Kind::Rotating
+                | Kind::Groups
+                | Kind::Own
+                | Kind::Same
                 | Kind::Tls
                 | Kind::TlsCopy,
             ) => other,
@@ -223,6 +226,12 @@ impl Ground {
             Peer::Relay if case.kind == Kind::TwoWorkers => Some("the C relay has one thread"),
             Peer::Relay if matches!(case.kind, Kind::Tls | Kind::TlsCopy) => {
                 Some("the C relay knows no TLS")
+            }
+            Peer::Relay if case.kind.programs(case.clients) > 1 => {
+                Some("the C relay knows no settings")
+            }
+            Peer::PgBouncer if case.kind == Kind::Own => {
+                Some("PgBouncer refuses a client that starts with a search_path")
             }
             Peer::Judging if !Case::JUDGED.contains(&case) => {
                 Some("what verdicts cost is measured at 32 clients, without TLS")

@@ -302,7 +302,13 @@ fn disturbance(strangers: f64) -> String {
 pub fn progress(case: Case, peer: Peer, sample: &crate::load::Sample) -> String {
     let (many, one) = match case.kind {
         Kind::Reconnect => ("tps", "connection"),
-        Kind::Steady | Kind::TwoWorkers | Kind::Rotating | Kind::Tls => ("tps", "transaction"),
+        Kind::Steady
+        | Kind::TwoWorkers
+        | Kind::Rotating
+        | Kind::Groups
+        | Kind::Own
+        | Kind::Same
+        | Kind::Tls => ("tps", "transaction"),
         Kind::TlsCopy => ("MiB/s", "MiB"),
     };
     let mut line = format!(

@@ -97,6 +97,14 @@ impl Results {
         self.compare(with, without, figure, |with, without| with / without)
     }
 
+    /// The rounds' ratios of clients that each have settings of their own to clients that have none,
+    /// sorted.
+    pub fn settled(&self, figure: Figure) -> Vec<f64> {
+        let run = |case| (case, Peer::Ambassador);
+        let (with, without) = (run(Case::OWN_16), run(Case::SAME_16));
+        self.compare(with, without, figure, |with, without| with / without)
+    }
+
     /// What a run is a ratio to: PgBouncer's in the same round; where that PgBouncer cannot prepare,
     /// the peer's own run of the simple protocol.
     pub fn baseline(&self, case: Case, peer: Peer) -> Option<(Case, Peer)> {

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -110,37 +110,84 @@ pub fn free_port() -> Result<u16, BenchError> {
 /// # Errors
 /// When it cannot start, fails, takes too long, or Ctrl-C comes.
 pub fn finish(
-    mut command: Command,
+    command: Command,
     log: &Path,
     seconds: u64,
     stop: &Stop,
 ) -> Result<String, BenchError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = File::create(log).map_err(at(log))?;
-    let errors = output.try_clone().map_err(at(log))?;
-    command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    let child = command.spawn().map_err(|source| BenchError::Start {
-        program: program.clone(),
-        source,
-    })?;
-    let mut child = Ending(child);
-    let limit = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        if let Ok(Some(status)) = child.0.try_wait() {
-            let said = fs::read_to_string(log).map_err(at(log))?;
-            if status.success() {
-                return Ok(said);
+    Running::start(command, log)?.wait(deadline(seconds), stop)
+}
+
+/// The same with several programs that run at once.
+///
+/// # Errors
+/// As [`finish`], for the first of them that fails.
+pub fn finish_all(
+    commands: Vec<Command>,
+    log: &Path,
+    seconds: u64,
+    stop: &Stop,
+) -> Result<Vec<String>, BenchError> {
+    let numbered = commands.into_iter().enumerate();
+    let start = |(number, command): (usize, Command)| {
+        Running::start(command, &log.with_extension(number.to_string()))
+    };
+    let running: Vec<Running> = numbered.map(start).collect::<Result<_, _>>()?;
+    let deadline = deadline(seconds);
+    let ends = running.into_iter().map(|one| one.wait(deadline, stop));
+    ends.collect()
+}
+
+/// A moment, and the seconds that led to it.
+type Deadline = (Instant, u64);
+
+fn deadline(seconds: u64) -> Deadline {
+    (Instant::now() + Duration::from_secs(seconds), seconds)
+}
+
+/// A program that is to end by itself.
+struct Running {
+    program: String,
+    child: Ending,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(mut command: Command, log: &Path) -> Result<Self, BenchError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let output = File::create(log).map_err(at(log))?;
+        let errors = output.try_clone().map_err(at(log))?;
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let child = command.spawn().map_err(|source| BenchError::Start {
+            program: program.clone(),
+            source,
+        })?;
+        Ok(Self {
+            program,
+            child: Ending(child),
+            log: log.to_owned(),
+        })
+    }
+
+    fn wait(mut self, (limit, seconds): Deadline, stop: &Stop) -> Result<String, BenchError> {
+        let (program, log) = (self.program, self.log);
+        loop {
+            if let Ok(Some(status)) = self.child.0.try_wait() {
+                let said = fs::read_to_string(&log).map_err(at(&log))?;
+                if status.success() {
+                    return Ok(said);
+                }
+                return Err(BenchError::Failed {
+                    program,
+                    said: tail(&log),
+                });
             }
-            return Err(BenchError::Failed {
-                program,
-                said: tail(log),
-            });
+            stop.check()?;
+            if Instant::now() > limit {
+                return Err(BenchError::Slow { program, seconds });
+            }
+            thread::sleep(Duration::from_millis(10));
         }
-        stop.check()?;
-        if Instant::now() > limit {
-            return Err(BenchError::Slow { program, seconds });
-        }
-        thread::sleep(Duration::from_millis(10));
     }
 }
 
