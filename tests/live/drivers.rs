@@ -81,7 +81,7 @@ enum Wrapping {
 }
 
 /// What `.ci/provide` has put into the target folder.
-fn provided(what: &str) -> Option<PathBuf> {
+pub fn provided(what: &str) -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     Some(target.join("drivers").join(what)).filter(|path| path.exists())
 }

@@ -31,6 +31,7 @@ mod drivers;
 mod ending;
 mod exchange;
 mod fuzz;
+mod habits;
 mod hostile;
 mod house;
 mod isolation;
