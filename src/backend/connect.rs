@@ -154,6 +154,11 @@ impl ConnectError {
         }
     }
 
+    /// Whether the backend has as many connections as it takes.
+    pub fn is_of_number(&self) -> bool {
+        self.code() == Some(SqlState::TOO_MANY_CONNECTIONS)
+    }
+
     /// Whether trying again soon may help, without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -25,7 +25,7 @@ use crate::backend;
 use crate::pool;
 use crate::route::{self, UserFunctions, Verdicts};
 use crate::server::{self, Database, Listen, OwnLogin, Shutdown};
-use crate::session::{self, PoolMode};
+use crate::session::{self, OnPin, PoolMode};
 use crate::topology::{Address, Backend, Role};
 
 const LISTEN: &str = "127.0.0.1:5432";
@@ -222,9 +222,15 @@ impl Reader<'_> {
             ("transaction", Some(PoolMode::Transaction)),
             ("statement", Some(PoolMode::Statement)),
         ];
+        let pins = [
+            ("allow", Some(OnPin::Allow)),
+            ("warn", Some(OnPin::Warn)),
+            ("reject", Some(OnPin::Reject)),
+        ];
         let default = session::Settings::default();
         session::Settings {
             pool_mode: section.choice("pool_mode", &modes, default.pool_mode),
+            on_pin: section.choice("on_pin", &pins, default.on_pin),
             query_timeout: section.duration("query_timeout", default.query_timeout),
             idle_in_transaction_timeout: section.duration(
                 "idle_in_transaction_timeout",
@@ -377,6 +383,7 @@ fn pool(section: &Section<'_>) -> pool::Settings {
     let count = |key, least, default| section.count(key, least, default);
     let settings = pool::Settings {
         pool_size: count("pool_size", 1, default.pool_size),
+        max_pinned: count("max_pinned", 0, default.max_pinned),
         min_pool_size: count("min_pool_size", 0, default.min_pool_size),
         max_backend_connections: count(
             "max_backend_connections",

@@ -9,10 +9,10 @@ use std::{
 };
 
 use super::{
-    Lease, Pool,
+    Lease, Pool, Refusal,
     shelf::{self, Shelf},
 };
-use crate::backend::{ConnectError, Connection, ConnectionId, Opened, Opening, Seat, connect};
+use crate::backend::{ConnectError, Connection, ConnectionId, Opening, Seat, connect};
 use crate::protocol::Parameters;
 use crate::resilience::{Backoff, jittered};
 use crate::telemetry::events;
@@ -20,7 +20,7 @@ use crate::telemetry::events;
 /// Dials of one pool that may be under way at once on one worker.
 const PARALLEL_DIALS: usize = 8;
 /// Rests between dials that fail.
-const REST: Backoff = Backoff {
+pub(super) const REST: Backoff = Backoff {
     base: Duration::from_millis(50),
     max: Duration::from_secs(1),
 };
@@ -33,45 +33,6 @@ pub struct Wish<'a> {
     pub wearing: Option<&'a Arc<Parameters>>,
     /// Wait for the home while it lives, even if others are idle.
     pub only_home: bool,
-}
-
-/// Why a request gets no connection.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Refusal {
-    #[error("{limit} requests wait for a connection already (max_waiting)")]
-    TooManyWaiting { limit: usize },
-    #[error(
-        "no connection became free within {waited:?} (acquire_timeout): all {size} are in use (pool_size)"
-    )]
-    Saturated { waited: Duration, size: usize },
-    #[error(
-        "no connection became free within {waited:?}: the backend has {limit} from here already (max_backend_connections)"
-    )]
-    BackendFull { waited: Duration, limit: usize },
-    #[error("cannot reach the backend: {0}")]
-    Unreachable(Rc<ConnectError>),
-    /// The backend refuses this login, and would again.
-    #[error("{0}")]
-    Rejected(Rc<ConnectError>),
-}
-
-impl Refusal {
-    /// No other connection would do, so there is nothing to wait for.
-    pub fn full(limit: usize) -> Self {
-        let waited = Duration::ZERO;
-        Self::BackendFull { waited, limit }
-    }
-
-    /// Why a connection that only one client can use was not made. What the backend itself says
-    /// is that client's to hear, for no other connection would do.
-    pub fn alone(error: ConnectError) -> Self {
-        let said = matches!(error, ConnectError::Rejected { .. });
-        if said || !error.is_passing() {
-            Self::Rejected(Rc::new(error))
-        } else {
-            Self::Unreachable(Rc::new(error))
-        }
-    }
 }
 
 /// What asking brings.
@@ -297,7 +258,8 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
     if !shelf.waiters.iter().any(due) {
         return;
     }
-    let failure = shelf.failure.clone().filter(|_| shelf.open == 0);
+    let failure = shelf.failure.clone();
+    let failure = failure.filter(|error| shelf.open == 0 || error.is_of_number());
     let limit = pool.settings.max_backend_connections;
     let full = shelf.open < shelf.share && pool.exchange.seats().are_taken(limit);
     let (late, rest): (Vec<_>, Vec<_>) = shelf.waiters.drain(..).partition(due);
@@ -307,9 +269,22 @@ pub(super) fn expire(pool: &Pool, now: Instant) {
         let waited = now.saturating_duration_since(waiter.since);
         let size = pool.settings.pool_size;
         let refusal = match &failure {
+            Some(error) if error.is_of_number() => Refusal::ServerFull {
+                waited,
+                error: Rc::clone(error),
+                pins: pool.pins_of_backend(),
+            },
             Some(failure) => Refusal::Unreachable(Rc::clone(failure)),
-            None if full => Refusal::BackendFull { waited, limit },
-            None => Refusal::Saturated { waited, size },
+            None if full => Refusal::BackendFull {
+                waited,
+                limit,
+                pins: pool.pins_of_backend(),
+            },
+            None => Refusal::Saturated {
+                waited,
+                size,
+                pins: pool.pins_within(),
+            },
         };
         if waiter.is_waiting() {
             waiter.settle(pool, State::Refused(refusal));
@@ -427,46 +402,6 @@ fn failed(pool: &Rc<Pool>, error: ConnectError) {
 }
 
 impl Pool {
-    /// Dials a connection outside of the pool's size, with a start-up of its own. It is pinned
-    /// from the start and never lent to another session.
-    ///
-    /// Also gives what the connection was told on its way in.
-    ///
-    /// # Errors
-    /// [`Refusal::BackendFull`], [`Refusal::Unreachable`] or [`Refusal::Rejected`].
-    pub async fn dial_own(
-        self: &Rc<Self>,
-        parameters: &Parameters,
-        switches: Option<&[u8]>,
-    ) -> Result<(Lease, Vec<u8>), Refusal> {
-        self.until_resumed().await;
-        let limit = self.settings.max_backend_connections;
-        let seat = self.exchange.take_seat(limit);
-        let seat = seat.ok_or(Refusal::full(limit))?;
-        let id = self.exchange.next_connection();
-        let opening = Opening {
-            parameters,
-            switches,
-            replication: None,
-        };
-        let begun = Instant::now();
-        let result = connect(&self.target, &self.login, opening, id, seat).await;
-        let Opened {
-            mut connection,
-            greeting,
-        } = result.map_err(|error| {
-            let key = &self.key;
-            self.traffic.connects.add(error.word());
-            events::connect_failed(&key.backend, &key.database, &key.user, &error, true);
-            Refusal::alone(error)
-        })?;
-        self.traffic.connected(begun.elapsed());
-        connection.memory.wearing = std::sync::Arc::new(parameters.clone());
-        let badge = Rc::clone(&connection.badge);
-        self.shelf.borrow_mut().pinned.push(badge);
-        Ok((Lease::own(self, Box::new(connection)), greeting))
-    }
-
     /// Takes what another worker gave: a share, and perhaps the connection that fills it.
     pub fn receive(self: &Rc<Self>, parcel: Option<crate::backend::Parcel>) {
         self.shelf.borrow_mut().share += 1;

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use super::Key;
+use super::{Key, Pins, pins};
 use crate::backend::{ConnectionId, Parcel, Seat, Seats};
 use crate::telemetry::counters::{Totals, Traffic};
 
@@ -31,6 +31,9 @@ pub struct Exchange {
     numbers: AtomicU64,
     connections: Arc<AtomicU64>,
     seats: Arc<Seats>,
+    pins: Arc<Pins>,
+    /// Connections that sessions keep beyond the size.
+    beyond: pins::Count,
     post: Arc<dyn Post>,
 }
 
@@ -46,13 +49,14 @@ const NOBODY: u64 = u64::MAX;
 
 impl Exchange {
     /// `size` and `least` are the whole pool's; `connections` numbers all of the process,
-    /// `seats` counts those to the same backend.
+    /// `seats` counts those to the same backend, `pins` is what sessions keep.
     pub fn new(
         size: usize,
         least: usize,
         workers: usize,
         connections: Arc<AtomicU64>,
         seats: Arc<Seats>,
+        pins: Arc<Pins>,
         post: Arc<dyn Post>,
     ) -> Self {
         let desk = |worker| Desk {
@@ -67,6 +71,8 @@ impl Exchange {
             numbers: AtomicU64::new(0),
             connections,
             seats,
+            pins,
+            beyond: pins::Count::default(),
             post,
         }
     }
@@ -123,6 +129,15 @@ impl Exchange {
     /// The places among the backend's connections.
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
+    }
+
+    /// What the sessions of the process keep.
+    pub(super) fn pins(&self) -> &Arc<Pins> {
+        &self.pins
+    }
+
+    pub(super) fn beyond(&self) -> &pins::Count {
+        &self.beyond
     }
 
     pub(super) fn publish(&self, worker: usize, front: Option<u64>, slack: usize) {
@@ -190,6 +205,7 @@ mod tests {
             size,
             0,
             workers,
+            Arc::default(),
             Arc::default(),
             Arc::default(),
             Arc::new(Nowhere),

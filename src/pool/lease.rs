@@ -41,12 +41,13 @@ impl Lease {
             return;
         };
         // A pinned one for which the pool has no room any more is closed.
-        if !self.pinned || self.pool.shelf.borrow_mut().unpin(&connection) {
+        if !self.pinned || shelf::unpin(&self.pool, &connection) {
             shelf::put_back(&self.pool, connection);
         }
     }
 
-    /// Takes the connection out of the pool, which may dial another in its place.
+    /// Keeps the connection. It leaves the pool, which may dial another in its place, where there
+    /// are not `max_pinned` such already.
     pub fn pin(&mut self) {
         if let Some(connection) = self.connection.as_deref()
             && !self.pinned
@@ -96,9 +97,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             events::connection_discarded(&self.pool.key.backend, connection.pid);
-            if self.pinned {
-                self.pool.shelf.borrow_mut().forget_pinned(connection.id);
-            } else {
+            if !self.pinned || !shelf::forget_beyond(&self.pool, connection.id) {
                 shelf::discard(&self.pool, connection.id);
             }
         }

@@ -9,6 +9,9 @@ mod acquire;
 mod exchange;
 mod lease;
 mod operate;
+mod own;
+mod pins;
+mod refusal;
 mod settings;
 mod shelf;
 mod view;
@@ -25,9 +28,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-pub use acquire::{Acquired, Refusal, Ticket, Wish};
+pub use acquire::{Acquired, Ticket, Wish};
 pub use exchange::{Exchange, Post};
 pub use lease::Lease;
+pub use pins::{PinNote, Pins};
+pub use refusal::Refusal;
 pub use settings::Settings;
 pub use view::{ConnectionView, View};
 
@@ -197,6 +202,7 @@ impl Pool {
 
     /// What is due by the clock: waiters past their time, connections past theirs, dials.
     pub fn tick(self: &Rc<Self>, now: Instant) {
+        shelf::put_beyond(self);
         acquire::expire(self, now);
         shelf::reap(self, now);
         shelf::make_room(self);

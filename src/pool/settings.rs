@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Settings {
     /// Shared connections per backend, database and upstream user; at least 1.
     pub pool_size: usize,
+    /// Connections that sessions keep beyond `pool_size`; more of them are kept within it. 0: no
+    /// limit.
+    pub max_pinned: usize,
     pub min_pool_size: usize,
     /// All pools of one backend together; 0: no limit.
     pub max_backend_connections: usize,
@@ -26,6 +29,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pool_size: 20,
+            max_pinned: 0,
             min_pool_size: 0,
             max_backend_connections: 0,
             acquire_timeout: Duration::from_secs(30),

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Counts, Home, Pool, acquire, acquire::Waiter};
+use super::{Counts, Home, Pool, acquire, acquire::Waiter, pins::Beyond};
 use crate::backend::{Badge, ConnectError, Connection, ConnectionId};
 use crate::protocol::{Parameters, backend::body, notice};
 use crate::telemetry::events;
@@ -21,7 +21,9 @@ pub(super) struct Shelf {
     pub open: usize,
     pub dialling: usize,
     /// Connections that sessions keep, beyond the share.
-    pub pinned: Vec<Rc<Badge>>,
+    pub beyond: Vec<(Rc<Badge>, Beyond)>,
+    /// Those that they keep within it, as there are `max_pinned` beyond; open they are, too.
+    within: Vec<Rc<Badge>>,
     /// The most recently used last. Boxed, for they move between leases with every transaction.
     #[expect(clippy::vec_box, reason = "a lease and a waiter hold the same box")]
     pub idle: Vec<Box<Connection>>,
@@ -54,7 +56,8 @@ impl Shelf {
             share,
             open: 0,
             dialling: 0,
-            pinned: Vec::new(),
+            beyond: Vec::new(),
+            within: Vec::new(),
             idle: Vec::new(),
             waiters: VecDeque::new(),
             failure: None,
@@ -68,10 +71,10 @@ impl Shelf {
 
     pub fn counts(&self) -> Counts {
         Counts {
-            open: self.open,
+            open: self.open.saturating_sub(self.within.len()),
             idle: self.idle.len(),
             dialling: self.dialling,
-            pinned: self.pinned.len(),
+            pinned: self.beyond.len() + self.within.len(),
             waiting: self.waiting().count(),
         }
     }
@@ -175,25 +178,16 @@ impl Shelf {
     fn leave(&mut self, id: ConnectionId) {
         self.open = self.open.saturating_sub(1);
         self.members.retain(|member| member.home.id != id);
+        self.within.retain(|badge| badge.id != id);
         // Who waited for just this one takes any from now on.
         for waiter in &self.waiters {
             waiter.forget_home(id);
         }
     }
 
-    /// Makes a pinned connection a shared one again, if there is room for it.
-    pub fn unpin(&mut self, connection: &Connection) -> bool {
-        self.forget_pinned(connection.id);
-        let room = self.open < self.share;
-        if room {
-            self.open += 1;
-            self.join(connection);
-        }
-        room
-    }
-
-    pub fn forget_pinned(&mut self, id: ConnectionId) {
-        self.pinned.retain(|badge| badge.id != id);
+    /// Whether a session keeps this connection.
+    pub fn is_pinned(&self, badge: &Badge) -> bool {
+        self.within.iter().any(|one| one.id == badge.id)
     }
 
     pub fn slack(&self) -> usize {
@@ -308,15 +302,61 @@ fn serve_idle(pool: &Rc<Pool>) {
     }
 }
 
-/// A shared connection becomes one session's own.
+/// A shared connection becomes one session's own: beyond the pool's size if there may be one more
+/// of those, else within it.
 pub(super) fn pin(pool: &Rc<Pool>, badge: &Rc<Badge>) {
+    let room = Beyond::take(&pool.exchange, pool.settings.max_pinned);
     {
         let mut shelf = pool.shelf.borrow_mut();
+        let Some(room) = room else {
+            shelf.within.push(Rc::clone(badge));
+            return;
+        };
         shelf.leave(badge.id);
-        shelf.pinned.push(Rc::clone(badge));
+        shelf.beyond.push((Rc::clone(badge), room));
     }
     serve_idle(pool);
     acquire::dial_where_needed(pool);
+}
+
+/// Where `max_pinned` has room again, what is kept within the pool's size leaves it.
+pub(super) fn put_beyond(pool: &Rc<Pool>) {
+    loop {
+        let badge = pool.shelf.borrow().within.first().map(Rc::clone);
+        let Some(badge) = badge else { return };
+        let Some(room) = Beyond::take(&pool.exchange, pool.settings.max_pinned) else {
+            return;
+        };
+        let mut shelf = pool.shelf.borrow_mut();
+        shelf.leave(badge.id);
+        shelf.beyond.push((badge, room));
+        drop(shelf);
+        acquire::dial_where_needed(pool);
+    }
+}
+
+/// Makes a pinned connection a shared one again; false: there is no room for it.
+pub(super) fn unpin(pool: &Pool, connection: &Connection) -> bool {
+    let was_beyond = forget_beyond(pool, connection.id);
+    let mut shelf = pool.shelf.borrow_mut();
+    if !was_beyond {
+        shelf.within.retain(|badge| badge.id != connection.id);
+        return true;
+    }
+    let room = shelf.open < shelf.share;
+    if room {
+        shelf.open += 1;
+        shelf.join(connection);
+    }
+    room
+}
+
+/// A connection is not kept beyond the pool's size any more; false: it was not.
+pub(super) fn forget_beyond(pool: &Pool, id: ConnectionId) -> bool {
+    let mut shelf = pool.shelf.borrow_mut();
+    let before = shelf.beyond.len();
+    shelf.beyond.retain(|(badge, _)| badge.id != id);
+    shelf.beyond.len() < before
 }
 
 /// Closes idle connections that are too old or have been idle for too long.

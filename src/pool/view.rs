@@ -54,8 +54,8 @@ impl Pool {
         let shelf = self.shelf.borrow();
         let waits = shelf.waiting();
         let waits = waits.map(|waiter| now.saturating_duration_since(waiter.since));
-        let shared = shelf.members().map(|badge| (badge, false));
-        let pinned = shelf.pinned.iter().map(|badge| (badge, true));
+        let shared = shelf.members().map(|badge| (badge, shelf.is_pinned(badge)));
+        let pinned = shelf.beyond.iter().map(|(badge, _)| (badge, true));
         let connections = shared.chain(pinned).map(|(badge, pinned)| {
             let idle = shelf.idle.iter().find(|one| one.id == badge.id);
             let prepared = idle.map_or(badge.prepared.get(), |one| one.memory.statements());

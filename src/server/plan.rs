@@ -22,7 +22,7 @@ use crate::admin::{self, Pauses};
 use crate::auth::Seed;
 use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
 use crate::net::Detached;
-use crate::pool::{self, Exchange, Key, Post};
+use crate::pool::{self, Exchange, Key, Pins, Post};
 use crate::session::{CancelKeys, Snapshot};
 use crate::telemetry::counters::{Doorbook, Totals};
 
@@ -44,6 +44,8 @@ pub struct Plan {
     /// Clients that have shown a start-up, for `max_clients`.
     admitted: Arc<AtomicUsize>,
     mail: Arc<Mailboxes>,
+    /// What sessions keep to themselves.
+    pins: Arc<Pins>,
     exchanges: Mutex<Exchanges>,
     /// By the backend's address as written.
     backends: Mutex<HashMap<String, Known>>,
@@ -95,6 +97,7 @@ impl Plan {
             clients: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             admitted: Arc::default(),
             mail: Arc::new(Mailboxes(boxes)),
+            pins: Arc::default(),
             exchanges: Mutex::default(),
             backends: Mutex::default(),
             leaving: AtomicBool::new(false),
@@ -126,6 +129,7 @@ impl Plan {
                 self.clients.len(),
                 Arc::clone(&self.connections),
                 seats,
+                Arc::clone(&self.pins),
                 Arc::clone(&self.mail) as Arc<dyn Post>,
             ))
         });

@@ -20,7 +20,7 @@ use crate::backend::Statement;
 use crate::protocol::{
     backend,
     frame::{HEADER, Header},
-    frontend::{self, Target},
+    frontend::{self, Kind, Target},
 };
 use crate::sql::Reading;
 
@@ -86,6 +86,13 @@ impl Session {
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
         let reading = self.read(frontend::text(rest), whole);
+        // What cannot be prepared again elsewhere keeps the session here; so does a name whose
+        // end may be too far away for a Bind to find it.
+        let shared = self.pool.settings().prepared_statements > 0;
+        let stays = !whole || name.len() > GATHER / 2 || (!shared && !name.is_empty());
+        if stays && let Some(step) = self.forbid_pin(Kind::Parse, pin::Reason::Statement, splice) {
+            return step;
+        }
         if !self.begin(&reading, splice) {
             self.flow.reading = Some(reading);
             return Step::Wait;
@@ -99,11 +106,11 @@ impl Session {
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
-        // What cannot be prepared again elsewhere keeps the session here; so does a name whose
-        // end may be too far away for a Bind to find it.
-        let shared = self.pool.settings().prepared_statements > 0;
-        if !whole || name.len() > GATHER / 2 || (!shared && !name.is_empty()) {
-            self.pin(pin::Reason::Statement);
+        if stays {
+            self.pin(match whole {
+                true => pin::Cause::of(pin::Reason::Statement, frontend::text(rest)),
+                false => pin::Cause::unwritten(pin::Reason::Statement),
+            });
             self.count_judged();
             if message.is_some() && name.is_empty() {
                 self.names.forget_unnamed();
@@ -233,6 +240,10 @@ impl Session {
         let reading = self.reading_of(name, statement.as_ref());
         if self.must_not_overtake(&reading) {
             return Step::Hold;
+        }
+        let text = |session: &Self| session.text_of(statement.as_ref());
+        if let Some(step) = self.forbid(Kind::Bind, &reading, text, splice) {
+            return step;
         }
         if !self.begin(&reading, splice) {
             return Step::Wait;
@@ -461,11 +472,14 @@ impl Session {
         if reading.touches.is_empty() {
             return self.ledger.stake(reading.stake);
         }
-        let rest = match statement {
-            Some(statement) => statement.rest.clone(),
-            None => self.names.unnamed_rest().to_owned(),
-        };
-        self.touch(reading, frontend::text(&rest));
+        let text = self.text_of(statement);
+        self.touch(reading, &text);
+    }
+
+    /// The text of what is bound, by a name that has a reading.
+    fn text_of(&self, statement: Option<&Arc<Statement>>) -> Vec<u8> {
+        let rest = statement.map_or(self.names.unnamed_rest(), |statement| &statement.rest);
+        frontend::text(rest).to_owned()
     }
 
     /// A message of which nothing but its answer matters.

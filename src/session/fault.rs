@@ -1,6 +1,6 @@
 //! Why a request fails or a session ends, and what the client may hear of it.
 
-use std::{fmt, io, time::Duration};
+use std::{borrow::Cow, fmt, io, time::Duration};
 
 use crate::auth::scram;
 use crate::backend::ConnectError;
@@ -45,6 +45,13 @@ pub enum Fault {
         backend: String,
         why: String,
         code: SqlState,
+    },
+    #[error(
+        "ambassador: database \"{database}\": the session would have to keep its connection ({reason}), which on_pin = \"reject\" does not allow"
+    )]
+    PinRejected {
+        database: String,
+        reason: &'static str,
     },
     #[error(
         "ambassador: database \"{database}\": transactions are not supported in statement pooling"
@@ -126,7 +133,9 @@ impl Fault {
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } => *code,
-            Self::StatementMode { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::StatementMode { .. } | Self::PinRejected { .. } => {
+                SqlState::FEATURE_NOT_SUPPORTED
+            }
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Protocol => SqlState::PROTOCOL_VIOLATION,
             Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
@@ -166,11 +175,20 @@ impl Fault {
         refused.detail()
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Self::NoConnection { refusal, .. } = self {
+            return refusal_hint(refusal);
+        }
+        self.plain_hint().map(Cow::Borrowed)
+    }
+
+    fn plain_hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoConnection { refusal, .. } => refusal_hint(refusal),
             Self::BackendLost { loss, .. } => Some(loss.hint()),
             Self::NoWayBack { .. } => Some("End it with a plain ROLLBACK, and begin anew."),
+            Self::PinRejected { .. } => {
+                Some("Do without it, or set on_pin = \"allow\" or \"warn\" for this database.")
+            }
             Self::StatementMode { .. } => {
                 Some("Set pool_mode = \"transaction\" for this database.")
             }
@@ -194,7 +212,8 @@ impl Fault {
             Self::NoCertificate => {
                 Some("Give the client a certificate and its key, and let it use TLS.")
             }
-            Self::Aborted
+            Self::NoConnection { .. }
+            | Self::Aborted
             | Self::Protocol
             | Self::Cancelled
             | Self::Killed
@@ -246,7 +265,7 @@ impl Fault {
             self.sqlstate(),
             &self.to_string(),
             self.detail(),
-            self.hint(),
+            self.hint().as_deref(),
         );
     }
 }
@@ -295,7 +314,9 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
     match refusal {
         Refusal::TooManyWaiting { .. }
         | Refusal::Saturated { .. }
-        | Refusal::BackendFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
+        | Refusal::BackendFull { .. }
+        | Refusal::ServerFull { .. }
+        | Refusal::PinsFull { .. } => SqlState::TOO_MANY_CONNECTIONS,
         Refusal::Unreachable(_) => SqlState::CANNOT_CONNECT_NOW,
         // The client hears the backend's own words where there are any.
         Refusal::Rejected(error) if matches!(**error, ConnectError::Tls(_)) => {
@@ -305,18 +326,36 @@ fn refusal_code(refusal: &Refusal) -> SqlState {
     }
 }
 
-fn refusal_hint(refusal: &Refusal) -> Option<&'static str> {
-    match refusal {
-        Refusal::TooManyWaiting { .. } => Some("Raise max_waiting or pool_size."),
-        Refusal::BackendFull { .. } => Some(
-            "Raise max_backend_connections, or look for transactions that are kept open and for sessions that are pinned.",
-        ),
-        Refusal::Saturated { .. } => {
-            Some("Raise pool_size, or look for transactions that are kept open.")
+fn refusal_hint(refusal: &Refusal) -> Option<Cow<'static, str>> {
+    let hint = match refusal {
+        Refusal::TooManyWaiting { .. } => "Raise max_waiting or pool_size.",
+        Refusal::BackendFull { pins, .. } if pins.is_empty() => {
+            "Raise max_backend_connections, or look for transactions that are kept open."
         }
-        Refusal::Unreachable(_) => Some("Check that the backend runs and can be reached."),
-        Refusal::Rejected(error) => login_hint(error),
-    }
+        Refusal::BackendFull { pins, .. } => {
+            return Some(format!("{pins} End those, or raise max_backend_connections.").into());
+        }
+        Refusal::Saturated { pins, .. } if pins.is_empty() => {
+            "Raise pool_size, or look for transactions that are kept open."
+        }
+        Refusal::Saturated { pins, .. } => {
+            return Some(format!("{pins} End those, or raise max_pinned or pool_size.").into());
+        }
+        Refusal::ServerFull { pins, .. } if pins.is_empty() => {
+            "Raise the backend's max_connections, or lower pool_size."
+        }
+        Refusal::ServerFull { pins, .. } => {
+            return Some(
+                format!("{pins} End those, or raise the backend's max_connections.").into(),
+            );
+        }
+        Refusal::PinsFull { pins, .. } => {
+            return Some(format!("{pins} End those, or raise max_pinned.").into());
+        }
+        Refusal::Unreachable(_) => "Check that the backend runs and can be reached.",
+        Refusal::Rejected(error) => login_hint(error)?,
+    };
+    Some(hint.into())
 }
 
 fn login_hint(error: &ConnectError) -> Option<&'static str> {

@@ -120,7 +120,7 @@ impl Session {
         self.ticket = None;
         match result {
             Ok(lease) => self.hold(lease),
-            Err(refusal) => self.denied = Some(refusal),
+            Err(refusal) => self.denied = Some(Fault::no_connection(&self.pool, refusal)),
         }
         true
     }

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use super::{Settings, pin};
 use crate::net::{self, Ends};
-use crate::pool::{Key, Pool};
+use crate::pool::{Key, PinNote, Pool};
 use crate::protocol::Parameters;
+use crate::sql::Fingerprint;
 
 /// Names a session of the process.
 pub type SessionId = u64;
@@ -89,6 +90,34 @@ pub struct Who {
     pub told: Rc<Parameters>,
 }
 
+/// That a session keeps its connection.
+pub(super) struct Pinned {
+    pub cause: pin::Cause,
+    /// On the coarse clock.
+    pub since: Instant,
+    #[expect(dead_code, reason = "it says so for as long as it is here")]
+    pub note: PinNote,
+}
+
+impl Pinned {
+    fn view(&self) -> PinView {
+        PinView {
+            reason: self.cause.reason.name(),
+            since: self.since,
+            print: self.cause.print,
+        }
+    }
+}
+
+/// The same for others to see.
+#[derive(Debug, Clone, Copy)]
+pub struct PinView {
+    pub reason: &'static str,
+    pub since: Instant,
+    /// The statement that it began with; `None`: none, or not seen in whole.
+    pub print: Option<Fingerprint>,
+}
+
 /// A session's face to its worker.
 pub struct Handle {
     pub id: SessionId,
@@ -97,7 +126,7 @@ pub struct Handle {
     begun: Instant,
     /// The application's name since it changed it; `None`: it has not.
     renamed: RefCell<Option<Box<[u8]>>>,
-    pinned: Cell<Option<(pin::Reason, Instant)>>,
+    pinned: RefCell<Option<Pinned>>,
     prepared: Cell<usize>,
     phase: Cell<Phase>,
     /// Since when the phase lasts, on the coarse clock.
@@ -119,7 +148,7 @@ impl Handle {
             who,
             begun: now,
             renamed: RefCell::default(),
-            pinned: Cell::default(),
+            pinned: RefCell::default(),
             prepared: Cell::default(),
             phase: Cell::new(Phase::Idle),
             since: Cell::new(now),
@@ -198,8 +227,8 @@ impl Handle {
     }
 
     /// The session keeps its connection, or does not any more.
-    pub(super) fn set_pinned(&self, reason: Option<pin::Reason>, now: Instant) {
-        self.pinned.set(reason.map(|reason| (reason, now)));
+    pub(super) fn set_pinned(&self, pinned: Option<Pinned>) {
+        self.pinned.replace(pinned);
     }
 
     #[inline]
@@ -219,7 +248,8 @@ impl Handle {
 
     /// Why the session keeps its connection.
     pub fn pinned(&self) -> Option<&'static str> {
-        self.pinned.get().map(|(reason, _)| reason.name())
+        let pinned = self.pinned.borrow();
+        pinned.as_ref().map(|pinned| pinned.cause.reason.name())
     }
 
     /// Looks at the session; reads what is kept anyway.
@@ -238,10 +268,7 @@ impl Handle {
             begun: self.begun,
             phase: self.phase(),
             since: self.since(),
-            pinned: self
-                .pinned
-                .get()
-                .map(|(reason, since)| (reason.name(), since)),
+            pinned: self.pinned.borrow().as_ref().map(Pinned::view),
             prepared: self.prepared.get(),
         }
     }
@@ -265,7 +292,7 @@ pub struct View {
     /// Since when the phase lasts.
     pub since: Instant,
     /// Why the session keeps its connection, and since when.
-    pub pinned: Option<(&'static str, Instant)>,
+    pub pinned: Option<PinView>,
     /// Statements that the client has prepared by name.
     pub prepared: usize,
 }

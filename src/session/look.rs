@@ -10,9 +10,14 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Keep, Session, adopt, ledger::Reply, pin::Reason, role::Role};
+use super::{
+    Keep, Session, adopt,
+    ledger::Reply,
+    pin::{self, Cause, Reason},
+    role::Role,
+};
 use crate::protocol::{Parameters, backend, frontend};
-use crate::sql::{self, Effect, Kind, Reading, Touches, Value};
+use crate::sql::{self, Effect, Fingerprint, Kind, Reading, Touches, Value};
 
 /// The value of each of the settings named, in the server's encoding and so in hexadecimal
 /// digits, whatever the client's encoding cannot say.
@@ -77,7 +82,14 @@ pub(super) struct Watch {
     held: bool,
     /// The client has been told that some of it is done, and nothing undoes it any more.
     done: bool,
+    texts: Texts,
 }
+
+/// What was touched, and by which texts: the first of each kind.
+type Texts = Vec<(Touches, Fingerprint)>;
+
+/// Of these many the pins are told by; more are not to be kept for one transaction.
+const TEXTS: usize = 8;
 
 impl Watch {
     fn asks_settings(&self) -> bool {
@@ -94,6 +106,16 @@ impl Watch {
         self.undone = true;
     }
 
+    fn note(&mut self, touches: Touches, text: &[u8]) {
+        let known = self.texts.iter().any(|(noted, _)| *noted == touches);
+        if !known
+            && self.texts.len() < TEXTS
+            && let Some(print) = pin::print(text)
+        {
+            self.texts.push((touches, print));
+        }
+    }
+
     fn add(&mut self, name: &str) {
         if !self.names.iter().any(|one| **one == *name) {
             self.names.push(name.into());
@@ -108,6 +130,7 @@ pub struct Looking {
     rows: Vec<Row>,
     /// A row was too long to be kept.
     lost: bool,
+    texts: Texts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +142,14 @@ enum About {
 type Row = Vec<Option<Vec<u8>>>;
 
 impl Looking {
+    /// The text that is the likeliest to have left it.
+    fn cause(&self, reason: Reason) -> Cause {
+        let touches = pin::touches(reason);
+        let named = self.texts.iter().find(|(noted, _)| noted.any(touches));
+        let print = named.or(self.texts.first()).map(|(_, print)| *print);
+        Cause { reason, print }
+    }
+
     /// Keeps the body of a DataRow; `None`: it is too long.
     pub fn see(&mut self, body: Option<&[u8]>) {
         let row = body.and_then(backend::row);
@@ -150,6 +181,7 @@ impl Session {
         let mut watch = self.flow.watch.take().unwrap_or_default();
         watch.held |= held;
         watch.any |= code;
+        watch.note(touches, text);
         watch.undone |= reading.count > 1 || self.flow.status != backend::Status::Idle;
         if settings {
             Self::watch_settings(&mut watch, text);
@@ -258,18 +290,31 @@ impl Session {
         let any: &[u8] = if watch.any { b"t" } else { b"f" };
         if watch.asks_settings() {
             match watch.undone || watch.any {
-                true => self.ask(SOURCES, &[Some(&names), Some(any)], About::Settings, out),
-                false => self.ask(VALUES, &[Some(&names)], About::Settings, out),
+                true => {
+                    let values = [Some(&*names), Some(any)];
+                    self.ask(SOURCES, &values, About::Settings, watch.texts.clone(), out);
+                }
+                false => {
+                    let values = [Some(&*names)];
+                    self.ask(VALUES, &values, About::Settings, watch.texts.clone(), out);
+                }
             }
         }
         if watch.held {
-            self.ask(HOLDINGS, &[], About::Holdings, out);
+            self.ask(HOLDINGS, &[], About::Holdings, watch.texts, out);
         }
         out.extend_from_slice(frontend::SYNC);
         self.ledger.owe(Reply::Sync, Role::Ours);
     }
 
-    fn ask(&mut self, text: &str, values: &[Option<&[u8]>], about: About, out: &mut Vec<u8>) {
+    fn ask(
+        &mut self,
+        text: &str,
+        values: &[Option<&[u8]>],
+        about: About,
+        texts: Texts,
+        out: &mut Vec<u8>,
+    ) {
         let Some(lease) = &mut self.lease else { return };
         let mut registry = self.shared.registry.borrow_mut();
         let text = frontend::parse_rest(text.as_bytes());
@@ -283,6 +328,7 @@ impl Session {
             about,
             rows: Vec::new(),
             lost: false,
+            texts,
         };
         let role = Role::Looks(Some(Box::new(looking)));
         ledger.owe(Reply::Execute, role);
@@ -293,7 +339,7 @@ impl Session {
         match (looking.lost, looking.about) {
             (true, _) => self.saw_nothing(&looking),
             (false, About::Settings) => self.saw_settings(&looking.rows),
-            (false, About::Holdings) => self.saw_holdings(&looking.rows),
+            (false, About::Holdings) => self.saw_holdings(&looking),
         }
         let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
         self.flow.resetting &= outstanding;
@@ -305,10 +351,11 @@ impl Session {
     /// It could not be answered: the session stays where what it has is.
     pub(super) fn saw_nothing(&mut self, looking: &Looking) {
         self.flow.resetting = false;
-        self.pin(match looking.about {
+        let reason = match looking.about {
             About::Settings => Reason::Setting,
             About::Holdings => Reason::Unclear,
-        });
+        };
+        self.pin(looking.cause(reason));
     }
 
     fn saw_settings(&mut self, rows: &[Row]) {
@@ -359,13 +406,18 @@ impl Session {
         wanted
     }
 
-    fn saw_holdings(&mut self, rows: &[Row]) {
-        let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    fn saw_holdings(&mut self, looking: &Looking) {
+        let row = looking.rows.first().map(Vec::as_slice).unwrap_or_default();
         let held = row.iter().zip(REASONS);
-        let mut held = held.filter(|(value, _)| value.as_deref() == Some(b"t"));
-        let reason = held.next().map(|(_, reason)| reason);
-        match (reason, self.flow.keep) {
-            (Some(reason), _) => self.pin(reason),
+        let held = held.filter(|(value, _)| value.as_deref() == Some(b"t"));
+        let held: Vec<Reason> = held.map(|(_, reason)| reason).collect();
+        match (held.first(), self.flow.keep) {
+            (Some(&reason), Keep::Pinned(before)) if is_seen(before) => {
+                if !held.contains(&before) {
+                    self.pin_on(looking.cause(reason));
+                }
+            }
+            (Some(&reason), _) => self.pin(looking.cause(reason)),
             (None, Keep::Pinned(reason)) if is_seen(reason) => self.unpin(),
             (None, _) => {}
         }

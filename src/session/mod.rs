@@ -18,6 +18,7 @@ mod fault;
 mod forward;
 mod handle;
 mod judge;
+mod keep;
 mod leave;
 mod ledger;
 mod lobby;
@@ -54,19 +55,21 @@ use std::{
 
 pub use cancel::{CancelKeys, KeyHandle, Place};
 pub use fault::{End, Fault};
-pub use handle::{Handle, PendingCancel, Phase, SessionId, Sessions, Signal, View, Who, worker_of};
+pub use handle::{
+    Handle, PendingCancel, Phase, PinView, SessionId, Sessions, Signal, View, Who, worker_of,
+};
 pub use lobby::Lobby;
 pub use names::Names;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
-pub use settings::{PoolMode, Settings};
+pub use settings::{OnPin, PoolMode, Settings};
 pub use snapshot::Snapshot;
 pub use verdicts::{Found, Judged, Spelling, Verdict, Verdicts};
 pub use welcome::{Wishes, welcome};
 
 use crate::backend::StatementId;
 use crate::net::{Link, Scratch};
-use crate::pool::{Home, Lease, Pool, Refusal, Ticket};
+use crate::pool::{Home, Lease, Pool, Ticket};
 use crate::protocol::{Parameters, backend::Status};
 use crate::sql::Reading;
 use crate::telemetry::Clock;
@@ -114,8 +117,8 @@ pub struct Session {
     inbox: Vec<u8>,
     lease: Option<Lease>,
     ticket: Option<Ticket>,
-    /// Why the request that begins now gets no connection.
-    denied: Option<Refusal>,
+    /// Why the request that begins now gets no connection, or is not to run.
+    denied: Option<Fault>,
     ledger: Ledger,
     names: Names,
     /// What judges texts; `None`: nothing hangs on what they do.
@@ -198,7 +201,7 @@ struct Flow {
     /// They have been: the client is told of the start-up's.
     retell: bool,
     /// What pins the session of what is under way, behind its last DISCARD ALL.
-    pinned_anew: Option<pin::Reason>,
+    pinned_anew: Option<pin::Cause>,
     /// The connection is not to be lent to anybody else.
     tainted: bool,
     /// The client said good-bye: what it asked for still runs, and is answered.

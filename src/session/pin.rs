@@ -1,6 +1,37 @@
 //! Why does a session keep its connection beyond the transaction?
 
-use crate::sql::{Kind, Reading, Touches};
+use crate::sql::{self, Fingerprint, Kind, Reading, Strings, Touches};
+
+/// Why a session keeps its connection, and the text that it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    pub reason: Reason,
+    /// `None`: it was no text, or one that was not seen in whole.
+    pub print: Option<Fingerprint>,
+}
+
+impl Cause {
+    /// This text is why.
+    pub fn of(reason: Reason, text: &[u8]) -> Self {
+        Self {
+            reason,
+            print: print(text),
+        }
+    }
+
+    /// No text is why.
+    pub fn unwritten(reason: Reason) -> Self {
+        Self {
+            reason,
+            print: None,
+        }
+    }
+}
+
+/// What a text is told apart by in logs and in the console.
+pub fn print(text: &[u8]) -> Option<Fingerprint> {
+    sql::fingerprint(text, Strings::Standard, 0).map(|print| print.fingerprint)
+}
 
 /// What a session has on its connection that no other connection has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +113,12 @@ const REASONS: &[(Touches, Reason)] = &[
     (Touches::UNCLEAR, Reason::Unclear),
 ];
 
+/// What a text touches that gives reason to this; nothing, where no text says it.
+pub fn touches(reason: Reason) -> Touches {
+    let named = REASONS.iter().find(|(_, one)| *one == reason);
+    named.map_or(Touches::NONE, |(touches, _)| *touches)
+}
+
 /// All of them together; a test holds it to the list.
 const ANY: Touches = Touches::SETTING
     .and(Touches::ADVISORY_LOCK)
@@ -97,7 +134,7 @@ const ANY: Touches = Touches::SETTING
     .and(Touches::UNCLEAR);
 
 /// All of them but settings, which go with the session.
-const STAYING: Touches = ANY.without(Touches::SETTING);
+pub const STAYING: Touches = ANY.without(Touches::SETTING);
 
 /// What may destroy statements that sessions share.
 pub const DESTROYS: Touches = Touches::DISCARD.and(Touches::DEALLOCATE);
@@ -121,6 +158,28 @@ pub fn hard(reading: &Reading) -> Option<Reason> {
     reasons
         .find(|(touches, _)| reading.touches.any(*touches))
         .map(|(_, reason)| *reason)
+}
+
+/// What the text says that it will leave behind, unless it fails.
+pub fn foretold(reading: &Reading, text: &[u8]) -> Option<Reason> {
+    let mut reasons = REASONS.iter().filter(|(touches, reason)| {
+        *reason != Reason::Setting
+            && reading.touches.any(*touches)
+            && !(*reason == Reason::TemporaryObject && is_dropped_at_commit(text))
+    });
+    reasons.next().map(|(_, reason)| *reason)
+}
+
+/// Whether what is temporary is gone with its transaction. Should a comment alone say so, what it
+/// leaves is found afterwards.
+fn is_dropped_at_commit(text: &[u8]) -> bool {
+    let text = text.to_ascii_lowercase();
+    let words: Vec<&[u8]> = text
+        .split(|byte| !byte.is_ascii_alphabetic())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let drops: [&[u8]; 3] = [b"on", b"commit", b"drop"];
+    words.windows(drops.len()).any(|window| window == drops)
 }
 
 /// Taking back leaves nothing behind on a connection that is shared.
@@ -157,6 +216,23 @@ mod tests {
             reason(&crate::sql::read(b"SET work_mem = '1MB'")),
             Some(Reason::Setting)
         );
+    }
+
+    #[test]
+    fn a_text_foretells_what_it_leaves_behind_and_no_more() {
+        let foretold = |text: &str| foretold(&crate::sql::read(text.as_bytes()), text.as_bytes());
+        for (text, reason) in [
+            ("create temp table t (a int)", Some(Reason::TemporaryObject)),
+            ("create temp table t (a int) ON\nCOMMIT DROP", None),
+            ("set work_mem = '1MB'", None),
+            ("set work_mem = '1MB'; load 'x'", Some(Reason::Library)),
+            ("select pg_advisory_lock(1)", Some(Reason::AdvisoryLock)),
+            ("select pg_advisory_xact_lock(1)", None),
+            ("select pg_advisory_unlock(1)", None),
+            ("unlisten *", None),
+        ] {
+            assert_eq!(foretold(text), reason, "{text}");
+        }
     }
 
     #[test]

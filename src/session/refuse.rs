@@ -19,14 +19,14 @@ use crate::sql;
 const NOWHERE: &[u8] = b"_ambassador_";
 
 impl Session {
-    /// Answers the request that got no connection with an error of ours. Nothing of it was sent.
+    /// Answers the request that gets no connection, or is not to run, with an error of ours. Nothing
+    /// of it was sent.
     pub(super) fn refuse(&mut self, cx: &mut Context<'_>, kind: Kind) -> Result<Step, End> {
         self.flow.reading = None;
-        let Some(refusal) = self.denied.take() else {
+        let Some(fault) = self.denied.take() else {
             return Ok(Step::Drop);
         };
         self.rest_without_lease();
-        let fault = Fault::no_connection(&self.pool, refusal);
         self.refuse_with(cx, kind, &fault)
     }
 
@@ -109,7 +109,7 @@ impl Session {
 
     /// Has the backend fail where the message would have run, so that the error keeps its place
     /// among the answers to come and takes along what the batch did so far.
-    fn provoke(&mut self, kind: Kind, fault: Fault, splice: &mut Splice<'_>) {
+    pub(super) fn provoke(&mut self, kind: Kind, fault: Fault, splice: &mut Splice<'_>) {
         frontend::put_bind(splice.insert(), b"", NOWHERE, &[0; 6]);
         self.ledger.owe(Reply::Bind, Role::Refuses(Box::new(fault)));
         if kind == Kind::Query {

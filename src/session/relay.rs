@@ -13,7 +13,6 @@ use super::{
     role::{Naming, Role},
     splice::Splice,
 };
-use crate::backend::SOMEBODYS;
 use crate::net;
 use crate::protocol::{
     backend::{self, Kind, Status},
@@ -422,31 +421,6 @@ impl Session {
             self.flow.retell |= here;
             let start = (*self.identity.start).clone();
             self.become_of(start);
-        }
-    }
-
-    /// Nothing is left that only this connection has, but what was sent behind.
-    pub(super) fn unpin(&mut self) {
-        let pinned = match self.flow.keep {
-            Keep::Pinned(_) => true,
-            Keep::Unsettled => false,
-            Keep::No | Keep::Session => return,
-        };
-        let anew = self.flow.pinned_anew.take();
-        if pinned {
-            self.handle.set_pinned(anew, self.shared.clock.now());
-        }
-        if let Some(reason) = anew.filter(|_| pinned) {
-            self.flow.keep = Keep::Pinned(reason);
-            return;
-        }
-        self.flow.keep = match self.flow.watch {
-            Some(_) => Keep::Unsettled,
-            None => Keep::No,
-        };
-        // It may have an unnamed statement still, one that was too large to be remembered.
-        if let Some(lease) = &mut self.lease {
-            lease.memory.unnamed.get_or_insert(SOMEBODYS);
         }
     }
 }

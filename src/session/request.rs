@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use super::{
-    End, Keep, Phase, PoolMode, Session, adopt,
+    End, Fault, Phase, PoolMode, Session, adopt,
     forward::{GATHER, Step},
     ledger::Reply,
     pin,
@@ -14,10 +14,9 @@ use crate::pool::{Acquired, Wish};
 use crate::protocol::{
     backend::Status,
     frame::{HEADER, Header},
-    frontend,
+    frontend::{self, Kind},
 };
 use crate::sql::{self, Reading};
-use crate::telemetry::events;
 
 impl Session {
     pub(super) fn query(
@@ -36,6 +35,9 @@ impl Session {
         let whole = header.len == HEADER + text.len() + 1 && seen.len() == header.len;
         if whole && let Some(step) = self.defer(cx, &reading, text)? {
             self.count_judged();
+            return Ok(step);
+        }
+        if let Some(step) = self.forbid(Kind::Query, &reading, |_| text.to_owned(), splice) {
             return Ok(step);
         }
         Ok(self.query_read(reading, seen, splice))
@@ -165,7 +167,7 @@ impl Session {
                 return false;
             }
             Acquired::Refused(refusal) => {
-                self.denied = Some(refusal);
+                self.denied = Some(Fault::no_connection(&self.pool, refusal));
                 return false;
             }
         }
@@ -190,7 +192,7 @@ impl Session {
             return;
         }
         if let Some(reason) = pin::hard(reading) {
-            self.pin(reason);
+            self.pin(pin::Cause::of(reason, text));
         }
         self.watch(reading, text);
         if reading.touches.any(sql::Touches::IDENTITY)
@@ -203,27 +205,6 @@ impl Session {
         // Not understood one by one, these may have taken statements of ours along.
         if reading.count > 1 && reading.touches.any(pin::DESTROYS) {
             self.flow.tainted = true;
-        }
-    }
-
-    /// Keeps the connection beyond the transaction.
-    pub(super) fn pin(&mut self, reason: pin::Reason) {
-        self.flow.pinned_anew = Some(reason);
-        let anew = match self.flow.keep {
-            Keep::No | Keep::Unsettled => true,
-            Keep::Pinned(before) => reason.is_hard() && !before.is_hard(),
-            Keep::Session => false,
-        };
-        if anew && let Some(lease) = &mut self.lease {
-            if !matches!(self.flow.keep, Keep::Pinned(_)) {
-                lease.pin();
-            }
-            self.flow.keep = Keep::Pinned(reason);
-            let now = self.shared.clock.now();
-            self.handle.set_pinned(Some(reason), now);
-            self.pool.traffic().pins.add(reason.name());
-            let key = self.pool.key();
-            events::pinned(self.handle.id, &key.database, &key.user, reason.name());
         }
     }
 }

@@ -23,10 +23,22 @@ impl PoolMode {
     }
 }
 
+/// What becomes of a session that keeps its connection beyond the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPin {
+    #[default]
+    Allow,
+    /// The log says so as a warning.
+    Warn,
+    /// What says beforehand that it will is refused with 0A000.
+    Reject,
+}
+
 /// Limits of one session.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub pool_mode: PoolMode,
+    pub on_pin: OnPin,
     /// Cancels upstream, the client gets 57014; zero: no limit.
     pub query_timeout: Duration,
     /// 25P03; zero: no limit.
@@ -53,6 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pool_mode: PoolMode::Transaction,
+            on_pin: OnPin::Allow,
             query_timeout: Duration::ZERO,
             idle_in_transaction_timeout: Duration::ZERO,
             client_idle_timeout: Duration::ZERO,

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    End, Fault, Flow, Handle, Identity, Keep, KeyHandle, Lobby, Place, PoolMode, Session, Shared,
-    Who, adopt,
+    End, Fault, Flow, Handle, Identity, Keep, KeyHandle, Lobby, OnPin, Place, PoolMode, Session,
+    Shared, Who, adopt,
     converse::converse,
+    keep::pinned,
     ledger::Ledger,
     lobby::{Greeting, Welcome},
     names::Names,
@@ -24,7 +25,6 @@ use crate::protocol::{
     backend::{Kind, Status, put_key_data, put_ready},
     frontend, notice,
 };
-use crate::telemetry::events;
 
 /// How often a client that waits is looked after.
 const LOOK: Duration = Duration::from_millis(100);
@@ -88,7 +88,7 @@ pub async fn welcome(
     };
     let reply = reply(wishes.preface, &entrance.welcome, pid, &key);
     if let Some(lease) = &entrance.own {
-        hold_own(lease, &handle, now);
+        hold_own(lease, &handle, lobby.settings.on_pin, now);
     }
     let mut session = Box::new(Session {
         shared: Rc::clone(shared),
@@ -128,13 +128,10 @@ fn reply(preface: Vec<u8>, welcome: &Welcome, pid: i32, key: &[u8]) -> Vec<u8> {
 }
 
 /// The session has a connection that nobody else can use.
-fn hold_own(lease: &Lease, handle: &Handle, now: Instant) {
-    let (pool, reason) = (lease.pool(), pin::Reason::Startup);
+fn hold_own(lease: &Lease, handle: &Handle, on_pin: OnPin, now: Instant) {
+    let cause = pin::Cause::unwritten(pin::Reason::Startup);
     lease.lent_to(handle.id);
-    pool.traffic().pins.add(reason.name());
-    handle.set_pinned(Some(reason), now);
-    let key = pool.key();
-    events::pinned(handle.id, &key.database, &key.user, reason.name());
+    handle.set_pinned(Some(pinned(lease.pool(), handle.id, cause, on_pin, now)));
 }
 
 /// Where the streams begin; `ahead`: the client has sent something already.
@@ -192,7 +189,7 @@ async fn enter(
 ) -> Result<Entrance, End> {
     let pool = &lobby.pool;
     if wishes.switches.is_some() || lobby.known.borrow().is_alone(&wishes.parameters) {
-        return Box::pin(enter_alone(shared, pool, wishes)).await;
+        return Box::pin(enter_alone(shared, lobby, wishes, client)).await;
     }
     let now = shared.clock.now();
     let known = &lobby.known;
@@ -215,7 +212,7 @@ async fn enter(
     };
     let lease = lease.map_err(|refusal| Fault::no_connection(pool, refusal))?;
     // Boxed, as all that is rare here: the future of every login has room for it.
-    Box::pin(ask(shared, lobby, wishes, lease)).await
+    Box::pin(ask(shared, lobby, wishes, client, lease)).await
 }
 
 /// Ends when the client has: what it has sent ahead is not read while it waits.
@@ -230,6 +227,7 @@ async fn ask(
     shared: &Shared,
     lobby: &Lobby,
     wishes: &Wishes,
+    client: &Link,
     mut lease: Lease,
 ) -> Result<Entrance, End> {
     let pool = &lobby.pool;
@@ -270,7 +268,7 @@ async fn ask(
         let code = notice::sqlstate(&body);
         if code == Some(SqlState::CANT_CHANGE_NOW) {
             lobby.known.borrow_mut().put_alone(&wishes.parameters);
-            return Box::pin(enter_alone(shared, pool, wishes)).await;
+            return Box::pin(enter_alone(shared, lobby, wishes, client)).await;
         }
         let admitted = true;
         let error = Rc::new(backend::ConnectError::Rejected {
@@ -314,11 +312,23 @@ async fn within<T>(
 }
 
 /// Dials a connection with the client's very start-up, for values that cannot be set later.
-async fn enter_alone(shared: &Shared, pool: &Rc<Pool>, wishes: &Wishes) -> Result<Entrance, End> {
-    let (lease, greeting) = pool
-        .dial_own(&wishes.parameters, wishes.switches.as_deref())
-        .await
-        .map_err(|refusal| Fault::no_connection(pool, refusal))?;
+async fn enter_alone(
+    shared: &Shared,
+    lobby: &Lobby,
+    wishes: &Wishes,
+    client: &Link,
+) -> Result<Entrance, End> {
+    let pool = &lobby.pool;
+    if lobby.settings.on_pin == OnPin::Reject {
+        let (database, reason) = (super::fault::database(pool), pin::Reason::Startup.name());
+        return Err(Fault::PinRejected { database, reason }.into());
+    }
+    let dialled = tokio::select! {
+        biased;
+        dialled = pool.dial_own(&wishes.parameters, wishes.switches.as_deref()) => dialled,
+        () = gone(client) => return Err(End::Gone),
+    };
+    let (lease, greeting) = dialled.map_err(|refusal| Fault::no_connection(pool, refusal))?;
     let parameters = Arc::clone(&lease.memory.wearing);
     let welcome = Welcome::new(
         shared,

@@ -152,9 +152,34 @@ pub fn client_out(session: u64, why: &dyn Display) {
 }
 
 /// A session keeps its connection beyond the transaction.
-pub fn pinned(session: u64, database: &[u8], user: &[u8], reason: &str) {
-    let (database, user) = (Name(database), Name(user));
-    info!(session, %database, %user, reason, "session pinned");
+pub struct Pin<'a> {
+    pub session: u64,
+    pub database: &'a [u8],
+    pub user: &'a [u8],
+    pub reason: &'a str,
+    /// The statement's that it began with; `""`: none, or not seen in whole.
+    pub fingerprint: &'a str,
+}
+
+/// The first of its database for that reason and by that statement.
+pub fn pinned(pin: &Pin<'_>) {
+    let (database, user) = (Name(pin.database), Name(pin.user));
+    let (session, reason, fingerprint) = (pin.session, pin.reason, pin.fingerprint);
+    info!(session, %database, %user, reason, fingerprint, "session pinned");
+}
+
+/// The same where it is unwanted.
+pub fn pinned_unwanted(pin: &Pin<'_>) {
+    let (database, user) = (Name(pin.database), Name(pin.user));
+    let (session, reason, fingerprint) = (pin.session, pin.reason, pin.fingerprint);
+    warn!(session, %database, %user, reason, fingerprint, "session pinned");
+}
+
+/// Not the first.
+pub fn pinned_again(pin: &Pin<'_>) {
+    let (database, user) = (Name(pin.database), Name(pin.user));
+    let (session, reason, fingerprint) = (pin.session, pin.reason, pin.fingerprint);
+    debug!(session, %database, %user, reason, fingerprint, "session pinned, as others were");
 }
 
 /// A session ended by a defect of ours.

@@ -43,6 +43,7 @@ mod lost;
 mod options;
 mod outage;
 mod passwords;
+mod pins;
 mod pool;
 mod protocol;
 mod psql;

@@ -47,6 +47,7 @@ pub const PINS: &[Column] = &[
     text("reason"),
     text("since"),
     number("seconds"),
+    text("fingerprint"),
 ];
 
 /// Sessions, and the connections that they hold.
@@ -116,7 +117,7 @@ fn of_a_client(client: &View, links: &Links<'_>, now: Instant) -> Row {
         client.application.clone().into(),
         client.prepared.into(),
         client.id.into(),
-        client.pinned.map(|(reason, _)| reason).into(),
+        client.pinned.map(|pin| pin.reason).into(),
     ]
 }
 
@@ -160,7 +161,7 @@ fn of_a_server(server: &ConnectionView, pool: &pool::View, links: &Links<'_>) ->
         server.prepared.into(),
         server.id.into(),
         pinned
-            .map(|(reason, _)| reason)
+            .map(|pin| pin.reason)
             .filter(|_| server.pinned)
             .into(),
     ]
@@ -172,20 +173,21 @@ pub fn pins(facts: &Facts<'_, impl House>) -> Vec<Row> {
     let mut rows = Vec::new();
     for report in &facts.reports {
         for client in &report.clients {
-            let Some((reason, since)) = client.pinned else {
+            let Some(pin) = client.pinned else {
                 continue;
             };
             let server = links.servers.get(&client.id);
-            let age = report.now.saturating_duration_since(since);
+            let age = report.now.saturating_duration_since(pin.since);
             rows.push(vec![
                 client.id.into(),
                 client.user.clone().into(),
                 client.database.clone().into(),
                 client.application.clone().into(),
                 server.map(|server| Cell::Number(server.pid.into())).into(),
-                reason.into(),
-                time::written(since).into(),
+                pin.reason.into(),
+                time::written(pin.since).into(),
                 age.as_secs().into(),
+                pin.print.map(|print| print.to_string()).into(),
             ]);
         }
     }
