@@ -19,6 +19,8 @@ pub(super) struct Body {
     pub calls: BTreeSet<Vec<u8>>,
     /// All other names.
     pub words: BTreeSet<Vec<u8>>,
+    /// Those of them that stand behind a dot.
+    pub fields: BTreeSet<Vec<u8>>,
     /// Operators.
     pub operators: BTreeSet<Vec<u8>>,
 }
@@ -49,6 +51,7 @@ pub(super) fn look_aside(text: &[u8]) -> Body {
             || name.starts_with(b"exec")
             || name.starts_with(b"quer");
         body.call(name.clone());
+        body.fields.insert(name.clone());
         body.words.insert(name);
     }
     body
@@ -101,6 +104,12 @@ impl Look<'_> {
         let of_system = system_relation(None, &name) || name == b"information_schema";
         if of_system && !(name == b"pg_catalog" && is(TokenKind::Dot)) && !self.is_cast() {
             body.refused = true;
+        }
+        if self
+            .before
+            .is_some_and(|before| before.kind == TokenKind::Dot)
+        {
+            body.fields.insert(name.clone());
         }
         body.words.insert(name);
     }

@@ -53,7 +53,10 @@ pub(super) fn is_changed(function: &Function) -> bool {
 /// What stands against one of the server's own by what its row says.
 fn own_by_label(function: &Function) -> Option<Obstacle> {
     let labelled = function.is_volatile || function.is_unsafe;
-    let replaced = !matches!(function.language, Language::Machine | Language::Sql);
+    let replaced = match function.language {
+        Language::Machine | Language::Maker | Language::Sql => false,
+        Language::Plpgsql | Language::Trusted | Language::Untrusted => true,
+    };
     let stands = labelled && !harmless(&function.name) || replaced;
     stands.then_some(Obstacle::VolatileFunction)
 }
@@ -80,7 +83,7 @@ pub(super) fn by_label(function: &Function, trust: Trust) -> Option<Obstacle> {
         // C that came with an extension is the extension's word; other C is nobody's.
         Language::Machine => !function.is_extensions,
         Language::Untrusted => true,
-        Language::Sql | Language::Plpgsql | Language::Trusted => false,
+        Language::Maker | Language::Sql | Language::Plpgsql | Language::Trusted => false,
     };
     // A cursor would be left open where it ran.
     let opens = function.types.contains(&REFCURSOR);

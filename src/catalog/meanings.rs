@@ -12,6 +12,7 @@ use super::{
 pub(super) struct Meanings<'a> {
     calls: Vec<(&'a [u8], Node)>,
     words: Vec<(&'a [u8], Node)>,
+    fields: Vec<(&'a [u8], Node)>,
     operators: Vec<(&'a [u8], Node)>,
 }
 
@@ -20,6 +21,7 @@ impl<'a> Meanings<'a> {
         let mut meanings = Self {
             calls: Vec::new(),
             words: Vec::new(),
+            fields: Vec::new(),
             operators: Vec::new(),
         };
         let rows = drawing.rows;
@@ -31,7 +33,7 @@ impl<'a> Meanings<'a> {
             if !is_own(function) || is_changed(function) {
                 meanings.calls.push((&function.name, *node));
                 if function.is_column {
-                    meanings.words.push((&function.name, *node));
+                    meanings.fields.push((&function.name, *node));
                 }
             }
         }
@@ -55,6 +57,7 @@ impl<'a> Meanings<'a> {
         for list in [
             &mut meanings.calls,
             &mut meanings.words,
+            &mut meanings.fields,
             &mut meanings.operators,
         ] {
             list.sort_unstable();
@@ -70,6 +73,7 @@ impl<'a> Meanings<'a> {
         for (names, list) in [
             (body.calls.iter().collect::<Vec<_>>(), &self.calls),
             (words.collect(), &self.words),
+            (body.fields.iter().collect(), &self.fields),
             (body.operators.iter().collect(), &self.operators),
         ] {
             for name in names {

@@ -197,7 +197,7 @@ impl<'a> Drawing<'a> {
             let body = match function.language {
                 Language::Sql | Language::Plpgsql => look(&function.body),
                 Language::Trusted => look_aside(&function.body),
-                Language::Machine | Language::Untrusted => continue,
+                Language::Machine | Language::Maker | Language::Untrusted => continue,
             };
             if body.refused {
                 self.graph.refuse(node, Obstacle::VolatileFunction);
@@ -271,6 +271,7 @@ impl<'a> Drawing<'a> {
             relations: self.relation_facts(),
             operators: self.operator_facts(),
             words: self.word_facts(),
+            fields: self.field_facts(),
             everywhere: self.everywhere(),
         }
     }
@@ -342,13 +343,18 @@ impl<'a> Drawing<'a> {
                 words.insert(target.into(), why);
             }
         }
-        for function in &self.rows.functions {
-            let obstacle = self.of(&self.functions, function.oid);
-            if let Some(why) = obstacle.filter(|_| function.is_column && !is_own(function)) {
-                words.insert(function.name.clone(), why);
-            }
-        }
         words
+    }
+
+    fn field_facts(&self) -> BTreeMap<Box<[u8]>, Obstacle> {
+        let functions = self.rows.functions.iter();
+        let columns = functions.filter(|function| function.is_column && !is_own(function));
+        columns
+            .filter_map(|function| {
+                let why = self.of(&self.functions, function.oid)?;
+                Some((function.name.clone(), why))
+            })
+            .collect()
     }
 
     fn everywhere(&self) -> Option<Obstacle> {

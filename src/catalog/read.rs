@@ -131,6 +131,7 @@ fn function(values: &Row<'_>) -> Option<Function> {
         is_extensions: mark(3)? == b'e',
         language: match mark(4)? {
             b'm' => Language::Machine,
+            b'r' => Language::Maker,
             b's' => Language::Sql,
             b'p' => Language::Plpgsql,
             b't' => Language::Trusted,

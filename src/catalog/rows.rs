@@ -65,6 +65,9 @@ pub enum Language {
     /// C, or a name of the server's own code.
     #[default]
     Machine,
+    /// The server's own code that came with a range type of a user's and makes its values. What
+    /// that runs is the type's.
+    Maker,
     /// SQL.
     Sql,
     /// PL/pgSQL.

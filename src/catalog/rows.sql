@@ -10,7 +10,9 @@ UNION ALL
 SELECT 'f', p.oid::text, p.pronamespace::text, p.proname::text,
        pg_catalog.concat(p.prokind, p.provolatile, p.proparallel,
          CASE WHEN e.objid IS NULL THEN '-' ELSE 'e' END,
-         CASE WHEN l.lanname IN ('internal', 'c') THEN 'm'
+         CASE WHEN l.lanname = 'internal' AND p.prosrc IN ('range_constructor2', 'range_constructor3',
+                     'multirange_constructor0', 'multirange_constructor1', 'multirange_constructor2') THEN 'r'
+              WHEN l.lanname IN ('internal', 'c') THEN 'm'
               WHEN l.lanname = 'sql' THEN 's'
               WHEN l.lanname = 'plpgsql' THEN 'p'
               WHEN l.lanpltrusted THEN 't' ELSE 'u' END,

@@ -171,10 +171,11 @@ pub fn names_anything(finding: &Finding) -> bool {
         asides,
         operators,
         words,
+        fields,
         ..
     } = finding;
     let named = [relations, functions, asides];
-    let spelt = [operators, words];
+    let spelt = [operators, words, fields];
     named.iter().any(|names| !names.is_empty()) || spelt.iter().any(|names| !names.is_empty())
 }
 

@@ -24,6 +24,7 @@ fn finding(class: Class, obstacle: Option<Obstacle>) -> Finding {
         asides: Vec::new(),
         operators: Vec::new(),
         words: Vec::new(),
+        fields: Vec::new(),
         keys: Vec::new(),
         obstacle,
         is_literal: false,

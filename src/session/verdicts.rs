@@ -55,8 +55,11 @@ impl Cached for Verdict {
             let schema = named.schema.as_ref().map_or(0, |schema| schema.len());
             size_of_val(named) + named.name.len() + schema
         });
-        let spelt = finding.operators.iter().chain(&finding.words);
-        let spelt = spelt.map(|name| size_of_val(name) + name.len());
+        let spelt = [&finding.operators, &finding.words, &finding.fields];
+        let spelt = spelt
+            .into_iter()
+            .flatten()
+            .map(|name| size_of_val(name) + name.len());
         let effects = finding.effects.len() * EFFECT;
         size_of::<Self>() + effects + named.sum::<usize>() + spelt.sum::<usize>()
     }

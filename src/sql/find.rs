@@ -51,6 +51,7 @@ struct Gathered {
     asides: Once<Named>,
     operators: Once<Box<[u8]>>,
     words: Once<Box<[u8]>>,
+    fields: Once<Box<[u8]>>,
     keys: Vec<Key>,
     is_literal: bool,
 }
@@ -98,6 +99,11 @@ impl Gathered {
             .list
             .into_iter()
             .for_each(|one| self.words.put(one));
+        other
+            .fields
+            .list
+            .into_iter()
+            .for_each(|one| self.fields.put(one));
         self.is_literal |= other.is_literal;
     }
 
@@ -119,6 +125,7 @@ impl Gathered {
             asides: self.asides.list,
             operators: self.operators.list,
             words: self.words.list,
+            fields: self.fields.list,
             keys: self.keys,
             obstacle: self.obstacle,
             is_literal: self.is_literal,

@@ -53,6 +53,9 @@ pub fn judge(finding: &Finding, known: Option<&Known>) -> Judgement {
         for word in &finding.words {
             judgement.meet(known.word(word).err(), Some(&plain(word)));
         }
+        for field in &finding.fields {
+            judgement.meet(known.field(field).err(), Some(&plain(field)));
+        }
     }
     judgement
 }

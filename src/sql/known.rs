@@ -25,6 +25,7 @@ pub struct Known {
     relations: Names,
     operators: BTreeMap<Box<[u8]>, Obstacle>,
     words: BTreeMap<Box<[u8]>, Obstacle>,
+    fields: BTreeMap<Box<[u8]>, Obstacle>,
     everywhere: Option<Obstacle>,
 }
 
@@ -38,8 +39,10 @@ pub struct Facts<'a> {
     pub relations: Vec<Fact<'a>>,
     /// Operators that do not pass, by their spelling.
     pub operators: BTreeMap<Box<[u8]>, Obstacle>,
-    /// Types that do not pass, and functions that do not and that `x.f` may call.
+    /// Types that do not pass.
     pub words: BTreeMap<Box<[u8]>, Obstacle>,
+    /// Functions that do not pass and that `x.f` may call.
+    pub fields: BTreeMap<Box<[u8]>, Obstacle>,
     /// See [`Known::everywhere`].
     pub everywhere: Option<Obstacle>,
 }
@@ -64,6 +67,7 @@ impl Known {
             relations: Names::new(facts.relations),
             operators: facts.operators,
             words: facts.words,
+            fields: facts.fields,
             everywhere: facts.everywhere,
         }
     }
@@ -74,6 +78,7 @@ impl Known {
             && self.relations == other.relations
             && self.operators == other.operators
             && self.words == other.words
+            && self.fields == other.fields
             && self.everywhere == other.everywhere
     }
 
@@ -82,7 +87,9 @@ impl Known {
         let few = |map: &BTreeMap<Box<[u8]>, Obstacle>| -> usize {
             map.keys().map(|name| name.len() + 40).sum()
         };
-        self.functions.weight() + self.relations.weight() + few(&self.operators) + few(&self.words)
+        let spelt = [&self.operators, &self.words, &self.fields];
+        let spelt: usize = spelt.into_iter().map(few).sum();
+        self.functions.weight() + self.relations.weight() + spelt
     }
 
     /// Whether calling `name` passes, in whatever overload; in all schemas where none is given.
@@ -133,12 +140,22 @@ impl Known {
     }
 
     /// Whether a name that is neither a call nor a relation passes: it could be a type whose
-    /// input, cast or check runs something, or a function in column notation.
+    /// input, cast or check runs something.
     ///
     /// # Errors
     /// What stands against it.
     pub fn word(&self, name: &[u8]) -> Result<(), Obstacle> {
         self.words.get(name).map_or(Ok(()), |why| Err(*why))
+    }
+
+    /// Whether such a name behind a dot passes: it could be a function in column notation, too.
+    /// A name by itself never is one (the server's `transformColumnRef`).
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub fn field(&self, name: &[u8]) -> Result<(), Obstacle> {
+        self.word(name)?;
+        self.fields.get(name).map_or(Ok(()), |why| Err(*why))
     }
 
     /// What stands against every statement: an implicit cast that runs something, or an operator

@@ -273,9 +273,12 @@ pub struct Finding {
     pub asides: Vec<Named>,
     /// Operators, each once: any of them may be a user's.
     pub operators: Vec<Box<[u8]>>,
-    /// All other names that it has, each once: columns, aliases, types, one part each.
-    /// A type or a function in column notation (`x.f`) is among them.
+    /// All other names that it has and that stand behind no dot, each once: columns, aliases,
+    /// types, the first part of what has several.
     pub words: Vec<Box<[u8]>>,
+    /// Those behind a dot: a column, a type of a schema, or a function in column notation
+    /// (`x.f`), which nothing else can be.
+    pub fields: Vec<Box<[u8]>>,
     /// Where a shard key could be.
     pub keys: Vec<Key>,
     /// Why no catalog could make it a read.

@@ -22,7 +22,11 @@ fn answered(text: &[u8]) -> (Finding, Judgement) {
     for name in names.clone() {
         assert!(name.len() <= 63, "{}", name.len());
     }
-    for name in names.chain(&finding.operators).chain(&finding.words) {
+    for name in names
+        .chain(&finding.operators)
+        .chain(&finding.words)
+        .chain(&finding.fields)
+    {
         bytes += name.len();
     }
     // Every name is written once at least; one that is escaped in U&"…" is no longer than that.

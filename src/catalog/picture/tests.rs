@@ -467,12 +467,16 @@ fn a_function_of_a_row_may_be_called_like_a_column() {
             ..function(20003, "label", "")
         },
         function(20004, "by_notation", "begin return o.total; end"),
+        function(20005, "by_column", "begin return total; end"),
     ]);
     let known = drawn(&rows);
-    assert_eq!(known.word(b"total"), Err(Obstacle::VolatileFunction));
-    assert_eq!(known.word(b"of_a_number"), Ok(()));
-    assert_eq!(known.word(b"label"), Ok(()));
+    assert_eq!(known.field(b"total"), Err(Obstacle::VolatileFunction));
+    // By itself it is a column.
+    assert_eq!(known.word(b"total"), Ok(()));
+    assert_eq!(known.field(b"of_a_number"), Ok(()));
+    assert_eq!(known.field(b"label"), Ok(()));
     assert_eq!(of_function(&known, "by_notation"), VOLATILE);
+    assert_eq!(of_function(&known, "by_column"), None);
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl<'a> Walk<'a> {
         if let Some(piece) = self.peek(0)
             && piece.kind.is_name()
         {
-            self.gathered.words.put(piece.name());
+            self.gathered.fields.put(piece.name());
             self.at += 1;
         }
         self.before = Before::Operand;
@@ -297,9 +297,12 @@ impl<'a> Walk<'a> {
     }
 
     fn words(&mut self, parts: &[Piece<'a>]) {
-        for part in parts.iter().step_by(2) {
-            self.gathered.words.put(part.name());
-        }
+        let mut names = parts.iter().step_by(2).map(Piece::name);
+        names
+            .next()
+            .into_iter()
+            .for_each(|name| self.gathered.words.put(name));
+        names.for_each(|name| self.gathered.fields.put(name));
     }
 
     fn define(&mut self, parts: &[Piece<'a>]) {
