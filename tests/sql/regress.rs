@@ -27,7 +27,8 @@ use crate::{
 const NOT_FED: &[&str] = &["event_trigger", "tablespace", "create_cast", "vacuum"];
 
 /// Some of what is made stands against every statement: operators that a statement uses without
-/// writing them, casts that it does not write either. Without them the rest can be judged.
+/// writing them, casts that it does not write either, functions that take a row of anything and
+/// are called as many a column is. Without them the rest can be judged.
 const TIDY: &str = "\
 DO $$ DECLARE one record; BEGIN
   FOR one IN SELECT oid::regoperator AS name FROM pg_operator WHERE oid >= 16384 LOOP
@@ -41,6 +42,13 @@ DO $$ DECLARE one record; BEGIN
   END LOOP;
   FOR one IN SELECT opfname, opfnamespace::regnamespace AS n, amname FROM pg_opfamily f JOIN pg_am a ON a.oid = opfmethod WHERE f.oid >= 16384 LOOP
     BEGIN EXECUTE format('DROP OPERATOR FAMILY %s.%I USING %I CASCADE', one.n, one.opfname, one.amname); EXCEPTION WHEN OTHERS THEN NULL; END;
+  END LOOP;
+  FOR one IN SELECT DISTINCT p.oid::regprocedure AS name FROM pg_proc p
+               JOIN pg_type t ON t.oid = p.proargtypes[0] AND t.typtype = 'p'
+               JOIN pg_attribute a ON a.attname = p.proname
+               JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.oid >= 16384
+              WHERE p.oid >= 16384 AND p.pronargs = 1 AND p.provolatile = 'v' LOOP
+    BEGIN EXECUTE 'DROP FUNCTION IF EXISTS ' || one.name || ' CASCADE'; EXCEPTION WHEN OTHERS THEN NULL; END;
   END LOOP;
   -- What was added to a family of the server's own.
   FOR one IN SELECT DISTINCT amproc::regprocedure AS name FROM pg_amproc WHERE oid >= 16384 AND amproc >= 16384 LOOP
