@@ -17,10 +17,10 @@ use clap::Parser;
 use pg_ambassador::{
     auth::{Found, Settings, Stored, User},
     config::{Cli, Command, Config, Level, LogFormat, Refusal, Run, World, load},
-    route::{self, UserFunctions, Verdicts},
-    server::{Database, Listen},
+    route::{self, Balance, Consistency, Reads, Rules, UserFunctions, Verdicts},
+    server::{Database, Listen, Rhythm},
     session::PoolMode,
-    topology::{Address, Role},
+    topology::{Address, Backend, Role},
 };
 
 /// The variables that the fixtures use.
@@ -256,6 +256,92 @@ fn texts_are_judged_where_something_depends_on_it_or_where_the_file_says_so() {
     assert!(always.judges(1));
 }
 
+fn backend(host: &str, role: Role, weight: u32) -> Backend {
+    let address = tcp(host, 5432);
+    Backend {
+        address,
+        role,
+        weight,
+    }
+}
+
+#[test]
+fn backends_have_roles_and_weights_and_reads_their_rules() {
+    let config = valid("replicas.toml");
+    let app = database(&config, "app");
+    let backends = [
+        backend("db-0", Role::Primary, 1),
+        backend("db-1", Role::Replica, 3),
+        backend("db-2", Role::Auto, 1),
+    ];
+    assert_eq!(app.backends, backends);
+    let routing = route::Settings {
+        reads: Reads::Primary,
+        consistency: Consistency::Ambassador,
+        balance: Balance::Latency,
+        max_replica_lag: Duration::ZERO,
+        replica_fallback: false,
+        ..route::Settings::default()
+    };
+    assert_eq!(app.routing, routing);
+    let Rhythm { interval, timeout } = app.health.rhythm;
+    let times = (Duration::from_millis(250), Duration::from_secs(2));
+    assert_eq!((interval, timeout), times);
+    assert_eq!(app.presumed_primary(), backends.first());
+    let rules = Rules::of(&app.backends, app.routing.reads);
+    let wanted = Rules {
+        reads: Reads::Primary,
+        backends: 3,
+        has_replicas: true,
+    };
+    assert_eq!(rules, wanted);
+}
+
+#[test]
+fn replicas_beside_a_url_are_replicas_and_several_hosts_are_asked_what_they_are() {
+    let backends = |words: &[&str], variable: &dyn Fn(&str) -> Option<String>| {
+        let config = load_in(words, variable).unwrap();
+        config.server.databases[0].backends.clone()
+    };
+    let split = [
+        backend("db-0", Role::Primary, 1),
+        backend("db-1", Role::Replica, 1),
+        backend("db-2", Role::Replica, 1),
+    ];
+    let url = ["--upstream", "postgres://app:x@db-0/shop?sslmode=prefer"];
+    let flags = [
+        "--replica",
+        "postgres://app@db-1/shop",
+        "--replica",
+        "postgres://db-2",
+    ];
+    let none = |_: &str| None;
+    assert_eq!(backends(&[url.as_slice(), &flags].concat(), &none), split);
+    let listed = |name: &str| {
+        (name == "AMBASSADOR_REPLICAS").then(|| "postgres://db-1, postgres://db-2".to_owned())
+    };
+    assert_eq!(backends(&url, &listed), split);
+    // A flag counts before the variable.
+    let one = [&url[..], &["--replica", "postgres://db-1"]].concat();
+    assert_eq!(backends(&one, &listed), split[..2]);
+    let open = [
+        backend("a", Role::Auto, 1),
+        backend("b", Role::Auto, 1),
+        backend("c", Role::Replica, 1),
+    ];
+    let hosts = ["--upstream", "postgres://a,b/shop"];
+    assert_eq!(backends(&hosts, &none), open[..2]);
+    let beside = [&hosts[..], &["--replica", "postgres://c"]].concat();
+    assert_eq!(backends(&beside, &none), open);
+}
+
+#[test]
+fn a_replica_needs_an_upstream() {
+    let path = folder("config/pg-ambassador.toml");
+    let told = bad(&["--config", path.to_str().unwrap(), "--replica", URL]);
+    assert!(told.contains("--replica: needs --upstream"), "{told}");
+}
+
 #[test]
 fn what_is_not_served_yet_is_kept() {
     let config = valid("admin_everywhere.toml");
@@ -409,6 +495,8 @@ fn mistakes_in_flags_and_variables_name_them() {
         "x",
         "--replica",
         URL,
+        "--replica",
+        "postgres://eve:hunter3@db-1/other?sslmode=require",
         "--set",
         "nonsense",
         "--set",
@@ -420,7 +508,11 @@ fn mistakes_in_flags_and_variables_name_them() {
 --listen: listen.addresses: 0.0.0.0:1 is open to other machines, and [databases.\"*\".auth] trusts whoever connects; listen on 127.0.0.1 or [::1], or set method to scram-sha-256
 --log-level: log.level: expected error | warn | info | debug | trace, found \"inof\"; did you mean info?
 --pool-size: databases.\"*\".pool_size: has to be at least 1
---replica: not supported yet
+--replica: its user is not the one of --upstream, whose login all backends get; leave it out here
+--replica: its password is not the one of --upstream, whose login all backends get; leave it out here
+--replica: its database is not the one of --upstream, whose login all backends get; leave it out here
+--replica: its TLS is not the one of --upstream, whose login all backends get; leave it out here
+--replica: --upstream names this backend already
 --set: expected KEY=VALUE with a dotted key, e.g. databases.\"*\".pool_size=5
 --set: databases.\"*\".users.a.pasword: no such key; did you mean password?
 --workers: listen.workers: expected a whole number, found \"x\"";

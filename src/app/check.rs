@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use super::dial;
+use super::dial::{self, Seen};
 use crate::backend::ConnectError;
 use crate::config::{Config, Own, key_of, logins};
 use crate::server::Database;
-use crate::topology::{Backend, Role};
+use crate::topology::{Address, Backend, Role};
 
 /// How the connections call themselves to the backend.
 const APPLICATION: &str = "ambassador check";
@@ -41,6 +41,7 @@ async fn connect_to_all(config: &Config) -> bool {
     for database in &config.server.databases {
         let entry = database.name.as_deref().unwrap_or("*");
         let health = config.health.get(entry).cloned().unwrap_or_default();
+        let mut roles = Roles::default();
         for backend in &database.backends {
             for own in logins(database, &health) {
                 let place = Place {
@@ -50,10 +51,14 @@ async fn connect_to_all(config: &Config) -> bool {
                     own: &own,
                 };
                 match place.visit().await {
-                    Ok(said) => println!("{said}"),
+                    Ok(seen) => {
+                        println!("{}", place.said(&seen));
+                        roles.note(&backend.address, seen.is_standby);
+                    }
                     Err(wrong) => {
                         eprintln!("{}", wrong.said);
                         works = false;
+                        roles.is_complete = false;
                         if wrong.whole {
                             break;
                         }
@@ -61,8 +66,54 @@ async fn connect_to_all(config: &Config) -> bool {
                 }
             }
         }
+        // A lone one may be a standby on purpose, for who only reads.
+        if database.backends.len() > 1
+            && let Some(wrong) = roles.wrong(entry)
+        {
+            eprintln!("{wrong}");
+            works = false;
+        }
     }
     works
+}
+
+/// Which backends of a database take writes.
+struct Roles {
+    primaries: Vec<String>,
+    /// All have been asked.
+    is_complete: bool,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self {
+            primaries: Vec::new(),
+            is_complete: true,
+        }
+    }
+}
+
+impl Roles {
+    fn note(&mut self, address: &Address, is_standby: bool) {
+        let address = address.to_string();
+        if !is_standby && !self.primaries.contains(&address) {
+            self.primaries.push(address);
+        }
+    }
+
+    /// What is wrong with them together.
+    fn wrong(&self, entry: &str) -> Option<String> {
+        match self.primaries.as_slice() {
+            [] if self.is_complete => Some(format!(
+                "database {entry:?}: all its backends are standbys: nobody takes writes"
+            )),
+            [] | [_] => None,
+            several => Some(format!(
+                "database {entry:?}: {} are no standbys: which of them is the primary? take the others out",
+                several.join(", ")
+            )),
+        }
+    }
 }
 
 /// What keeps a login from working.
@@ -81,7 +132,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn visit(&self) -> Result<String, Wrong> {
+    async fn visit(&self) -> Result<Seen, Wrong> {
         let Self { own, backend, .. } = self;
         let seen = dial::look(self.database, backend, own, APPLICATION).await;
         let seen = seen.map_err(|error| Wrong {
@@ -101,14 +152,19 @@ impl Place<'_> {
                 whole: true,
             });
         }
-        Ok(format!(
+        Ok(seen)
+    }
+
+    fn said(&self, seen: &Seen) -> String {
+        let Self { own, backend, .. } = self;
+        format!(
             "{}: logged in as {:?} to {:?}, PostgreSQL {}{}",
             backend.address,
             own.user,
             own.database,
             seen.version,
             if seen.is_standby { ", a standby" } else { "" },
-        ))
+        )
     }
 
     /// Whom the error is about.

@@ -14,6 +14,7 @@ use crate::backend::ConnectError;
 use crate::config::{Config, HealthSettings, Own, own};
 use crate::protocol::SqlState;
 use crate::server::Database;
+use crate::topology::Role;
 
 /// How the connections call themselves to the backend.
 const APPLICATION: &str = "ambassador health";
@@ -54,11 +55,12 @@ impl Primaries {
         let mut asked = HashSet::new();
         let mut dials = JoinSet::new();
         for (at, database) in self.databases.iter().enumerate() {
-            let address = database.backends.first().map(|one| &one.address);
+            let backends = database.backends.iter();
+            let addresses: Vec<_> = backends.map(|one| &one.address).collect();
             // Several databases of one server are one question.
-            if asked.insert(address) {
+            if asked.insert(addresses) {
                 let these = Rc::clone(self);
-                dials.spawn_local(async move { these.ask_one(at).await });
+                dials.spawn_local(these.ask_one(at));
             }
         }
         let mut missing: Vec<String> = dials.join_all().await.into_iter().flatten().collect();
@@ -66,23 +68,38 @@ impl Primaries {
         missing
     }
 
-    /// `None`: it can be used.
-    async fn ask_one(&self, at: usize) -> Option<String> {
+    /// `None`: one of its backends can be used.
+    async fn ask_one(self: Rc<Self>, at: usize) -> Option<String> {
+        let mut dials = JoinSet::new();
+        for place in 0..self.databases.get(at)?.backends.len() {
+            let these = Rc::clone(&self);
+            dials.spawn_local(async move { these.ask_backend(at, place).await });
+        }
+        // One without a word against it is enough.
+        let against: Option<Vec<String>> = dials.join_all().await.into_iter().collect();
+        let mut against = against?;
+        against.sort();
+        Some(against.join("\n"))
+    }
+
+    async fn ask_backend(&self, at: usize, place: usize) -> Option<String> {
         let database = self.databases.get(at)?;
-        let backend = database.backends.first()?;
+        let backend = database.backends.get(place)?;
         let entry = database.name.as_deref().unwrap_or("*");
         let health = self.health.get(entry).cloned().unwrap_or_default();
         let own: Own = own(database, &health);
         let seen = dial::look(database, backend, &own, APPLICATION).await;
-        let why = judge(seen)?;
+        let why = judge(seen, backend.role)?;
         Some(format!("{}: no usable primary: {why}", backend.address))
     }
 }
 
 /// What speaks against a primary. A login of ours that is refused does not: the server is there,
 /// and the clients' logins may well work.
-fn judge(seen: Result<Seen, ConnectError>) -> Option<String> {
+/// Only of a replica it is then not known that it is none.
+fn judge(seen: Result<Seen, ConnectError>, role: Role) -> Option<String> {
     match seen {
+        Err(error) if role == Role::Replica => Some(error.to_string()),
         Ok(Seen { is_standby, .. }) => is_standby.then(|| "it is a standby".to_owned()),
         Err(error) if error.code() == Some(SqlState::TOO_MANY_CONNECTIONS) => None,
         // TLS that fails does so for everybody.
@@ -114,14 +131,19 @@ mod tests {
 
     #[test]
     fn a_server_that_answers_is_a_primary_unless_it_is_a_standby_or_starts_or_stops() {
-        assert_eq!(judge(Ok(seen(false))), None);
-        assert_eq!(judge(Ok(seen(true))), Some("it is a standby".to_owned()));
+        assert_eq!(judge(Ok(seen(false)), Role::Auto), None);
+        assert_eq!(
+            judge(Ok(seen(true)), Role::Primary),
+            Some("it is a standby".to_owned())
+        );
         for fine in [&b"28P01"[..], b"3D000", b"53300"] {
-            assert_eq!(judge(Err(rejected(fine))), None);
+            assert_eq!(judge(Err(rejected(fine)), Role::Primary), None);
         }
-        assert_eq!(judge(Err(ConnectError::NoPassword)), None);
-        assert!(judge(Err(rejected(b"57P03"))).is_some());
+        assert_eq!(judge(Err(ConnectError::NoPassword), Role::Auto), None);
+        assert!(judge(Err(ConnectError::NoPassword), Role::Replica).is_some());
+        assert_eq!(judge(Ok(seen(false)), Role::Replica), None);
+        assert!(judge(Err(rejected(b"57P03")), Role::Auto).is_some());
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(judge(Err(ConnectError::Dial(refused))).is_some());
+        assert!(judge(Err(ConnectError::Dial(refused)), Role::Auto).is_some());
     }
 }

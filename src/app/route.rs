@@ -50,7 +50,7 @@ pub fn route(config: &Config, asked: &Route) -> ExitCode {
     };
     let judge = Judge {
         known: known.as_deref(),
-        rules: Rules::of(&database.backends),
+        rules: Rules::of(&database.backends, database.routing.reads),
         params: asked.param.len(),
     };
     match answer_all(asked, &judge) {

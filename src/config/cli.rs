@@ -89,7 +89,8 @@ pub struct Run {
     /// The Postgres to serve without a file, e.g. postgres://app:secret@db.internal:5432/app.
     #[arg(long, value_name = "URL")]
     pub upstream: Option<Hidden>,
-    /// A replica of --upstream (AMBASSADOR_REPLICAS, comma separated). Not supported yet.
+    /// A replica of --upstream, which it is reached as (AMBASSADOR_REPLICAS, comma separated);
+    /// repeatable.
     #[arg(long, value_name = "URL")]
     pub replica: Vec<Hidden>,
     /// Where to listen; repeatable [default: 127.0.0.1:5432].

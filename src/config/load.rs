@@ -6,10 +6,11 @@ use super::{
     Config,
     cli::{Hidden, Run},
     mistake::{KeyPath, Mistakes, Notes, Origin, Refusal, Wrong},
-    resolve, schema, tree,
+    replicas, resolve, schema, tree,
     tree::{Node, Table, Value, Variable},
     url::{self, Upstream},
 };
+use crate::topology::Address;
 
 /// What the configuration depends on beside its file: given, so that a test can give another.
 #[derive(Clone, Copy)]
@@ -70,6 +71,8 @@ fn refuse(notes: Notes) -> Refusal {
 pub(super) struct Given {
     pub at: Origin,
     pub upstream: Upstream,
+    /// Those of `--replica`.
+    pub replicas: Vec<(Origin, Address)>,
 }
 
 type Base = (Node, Option<Given>);
@@ -92,9 +95,20 @@ fn base(
             notes.mistake(&at, KeyPath::default(), Wrong::Exclusive { other });
             Ok(None)
         }
-        (Some((path, _)), None) => Ok(read(path, world, notes).map(|root| (root, None))),
+        (Some((path, _)), None) => {
+            if let Some((_, at)) = last(layers, &REPLICA, |run| some(&run.replica)) {
+                let other = UPSTREAM.flag.to_owned();
+                notes.mistake(&at, KeyPath::default(), Wrong::Needs { other });
+            }
+            Ok(read(path, world, notes).map(|root| (root, None)))
+        }
         (None, Some((text, at))) => {
-            Ok(without_file(text, at, world, notes).map(|(root, given)| (root, Some(given))))
+            let base = without_file(text, at, world, notes);
+            Ok(base.map(|(root, mut given)| {
+                let urls = last(layers, &REPLICA, |run| some(&run.replica));
+                replicas::add(&mut given, urls, notes);
+                (root, Some(given))
+            }))
         }
     }
 }
@@ -108,6 +122,10 @@ fn last<'a, T>(
     given
         .filter_map(|layer| Some((get(layer.run)?, (layer.names)(name))))
         .next()
+}
+
+fn some<T>(items: &[T]) -> Option<&[T]> {
+    (!items.is_empty()).then_some(items)
 }
 
 fn read(path: &Path, world: &World<'_>, notes: &mut Notes) -> Option<Node> {
@@ -143,7 +161,12 @@ fn without_file(
                 value: Value::Table(Table::from([("databases".to_owned(), databases)])),
                 ..Node::table(at.clone())
             };
-            Some((root, Given { at, upstream }))
+            let given = Given {
+                at,
+                upstream,
+                replicas: Vec::new(),
+            };
+            Some((root, given))
         }
         Err(slips) => {
             for slip in slips {
@@ -184,10 +207,6 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     fn lay_over(&self, root: &mut Node, notes: &mut Notes) {
-        if !self.run.replica.is_empty() {
-            let at = (self.names)(&REPLICA);
-            notes.mistake(&at, KeyPath::default(), Wrong::NotSupportedYet);
-        }
         for assignment in &self.run.set {
             let at = (self.names)(&SET);
             let put = tree::parse_assignment(assignment.expose(), &at)

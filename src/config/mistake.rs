@@ -154,8 +154,20 @@ pub enum Wrong {
     NoBackend { table: String },
     #[error("missing, e.g. address = \"db.internal:5432\"")]
     NoAddress,
-    #[error("several backends are not supported yet")]
-    SeveralBackends,
+    #[error(
+        "{other} is the primary already; only one takes writes, the others are replica or auto"
+    )]
+    SecondPrimary { other: String },
+    #[error("all backends are replicas: nobody takes writes; let one be primary, or auto")]
+    NoPrimary,
+    #[error("{other} names this backend already")]
+    BackendTwice { other: Origin },
+    #[error(
+        "its {what} is not the one of --upstream, whose login all backends get; leave it out here"
+    )]
+    ReplicaDiffers { what: &'static str },
+    #[error("has to be more than 0s")]
+    ZeroTime,
     #[error("is here a second time")]
     Duplicate,
     #[error("no address to listen on")]

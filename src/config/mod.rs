@@ -6,6 +6,7 @@
 //! contract; `resolve` asks one `section` after the other for its values. Whatever is wrong
 //! is a [`Mistake`] with its place; reading goes on, so that all are told at once.
 
+mod backends;
 mod cli;
 mod encryption;
 mod listen_tls;
@@ -14,7 +15,9 @@ mod login;
 mod mistake;
 mod own;
 mod passfile;
+mod replicas;
 mod resolve;
+mod routing;
 mod schema;
 mod secret_file;
 mod section;
@@ -22,6 +25,7 @@ mod shown;
 mod tree;
 mod units;
 mod url;
+mod url_hosts;
 mod url_tls;
 mod workers;
 
@@ -124,6 +128,8 @@ impl fmt::Display for AdminAddress {
 /// `[databases.NAME.health]`: the login of our own connections.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HealthSettings {
+    /// How often backends are asked, and how long they may take.
+    pub rhythm: server::Rhythm,
     pub user: Option<String>,
     pub password: Option<Password>,
     pub database: Option<String>,

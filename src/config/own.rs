@@ -145,6 +145,7 @@ mod tests {
             session: session::Settings::default(),
             routing: crate::route::Settings::default(),
             own: None,
+            health: crate::server::Health::default(),
         }
     }
 

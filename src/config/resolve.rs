@@ -1,32 +1,25 @@
 //! From what is written to each room's settings; contradictions are found here.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    cell::RefCell, collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration,
 };
 
 use super::{
     AdminAddress, AdminSettings, Config, HealthSettings, Level, LogFormat, LogSettings, listen_tls,
     load::{Given, World},
     mistake::{Notes, Origin, Wrong},
-    own,
+    own, routing,
     secret_file::SecretFile,
     section::Section,
     shown,
     tree::{Node, Value},
     units, workers,
 };
-use crate::auth::{Method, Password};
+use crate::auth::Password;
 use crate::backend;
 use crate::pool;
-use crate::route::{self, UserFunctions, Verdicts};
-use crate::server::{self, Database, Listen, OwnLogin, Shutdown};
+use crate::server::{self, Database, Health, Listen, OwnLogin, Rhythm, Shutdown};
 use crate::session::{self, OnPin, PoolMode};
-use crate::topology::{Address, Backend, Role};
 
 const LISTEN: &str = "127.0.0.1:5432";
 pub const ADMIN: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9127);
@@ -64,10 +57,16 @@ pub fn config(
     for (name, section) in &sections {
         let settings = reader.health(section);
         let mut database = reader.database(name, section);
-        database.own = own::written(&database, &settings).map(|own| OwnLogin {
+        let login = |own: own::Own| OwnLogin {
             user: own.user,
             credential: own.credential,
-        });
+        };
+        database.own = own::written(&database, &settings).map(login);
+        let own = own::own(&database, &settings);
+        database.health.rhythm = settings.rhythm;
+        database.health.database.clone_from(&own.database);
+        database.health.key.clone_from(&own.key);
+        database.health.login = login(own);
         health.insert((*name).to_owned(), settings);
         databases.push(database);
         reader.check_against_listeners(section, databases.last(), &addresses);
@@ -106,7 +105,7 @@ fn is_empty_table(node: &Node) -> bool {
 
 /// What every database needs to know beside its own table.
 pub(super) struct Reader<'a> {
-    listen: Section<'a>,
+    pub(super) listen: Section<'a>,
     client_idle_timeout: Duration,
     max_message_size: u64,
     pub(super) upstream: Option<Given>,
@@ -114,7 +113,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// What we listen on, as it was written, and where.
-type Listener = (Listen, String, Origin);
+pub(super) type Listener = (Listen, String, Origin);
 
 impl Reader<'_> {
     fn addresses(&self) -> Vec<Listener> {
@@ -158,44 +157,10 @@ impl Reader<'_> {
             backend: self.backend(section),
             pool: pool(section),
             session: self.session(section),
-            routing: routing(&section.table("routing")),
+            routing: routing::routing(&section.table("routing")),
             own: None,
+            health: Health::default(),
         }
-    }
-
-    fn backends(&self, section: &Section<'_>) -> Vec<Backend> {
-        let key = "backends";
-        if let Some(given) = &self.upstream {
-            if section.get(key).is_some() {
-                let upstream = given.at.clone();
-                section.mistake(key, Wrong::BackendBesideUpstream { upstream });
-            }
-            return vec![Backend {
-                address: given.upstream.address.clone(),
-                role: Role::Auto,
-                weight: 1,
-            }];
-        }
-        let written = section.many(key);
-        if written.is_empty() && section.get(key).is_none_or(is_empty_array) {
-            let table = section.path.join(key).to_string();
-            section.mistake_here(Wrong::NoBackend { table });
-        }
-        let mut found: Vec<Backend> = Vec::new();
-        for (index, item) in written.iter().enumerate() {
-            let backend = one_backend(item);
-            let again = backend.as_ref().is_some_and(|backend| {
-                let mut others = found.iter();
-                others.any(|other| other.address == backend.address)
-            });
-            match index {
-                0 => {}
-                _ if again => item.mistake("address", Wrong::Duplicate),
-                _ => item.mistake_here(Wrong::SeveralBackends),
-            }
-            found.extend(backend);
-        }
-        found
     }
 
     fn backend(&self, section: &Section<'_>) -> backend::Settings {
@@ -247,40 +212,12 @@ impl Reader<'_> {
         let path = health.text(key).map(PathBuf::from);
         let password = path.map(|path| SecretFile::open(&path));
         HealthSettings {
+            rhythm: rhythm(&health),
             user: health.text("user"),
             password: password
                 .and_then(|file| note(&health, key, file))
                 .map(|file| Password::Kept(Arc::new(file))),
             database: health.text("database"),
-        }
-    }
-
-    fn check_against_listeners(
-        &self,
-        section: &Section<'_>,
-        database: Option<&Database>,
-        listeners: &[Listener],
-    ) {
-        let Some(database) = database else { return };
-        for (listen, text, at) in listeners {
-            if let Listen::Tcp(socket) = listen
-                && database.auth.method == Method::Trust
-                && !socket.ip().is_loopback()
-            {
-                let auth = section.path.join("auth").to_string();
-                let address = text.clone();
-                let wrong = Wrong::OpenTrust { address, auth };
-                self.listen.mistake_at(at, "addresses", wrong);
-            }
-            if let Some(backend) = database.backends.iter().find(|b| is(b, listen)) {
-                let address = backend.address.to_string();
-                let wrong = Wrong::Loop { address };
-                match (&self.upstream, section.many("backends").first()) {
-                    (Some(given), _) => section.mistake_whole(&given.at, wrong),
-                    (None, Some(item)) => item.mistake("address", wrong),
-                    (None, None) => {}
-                }
-            }
         }
     }
 
@@ -307,75 +244,27 @@ impl Reader<'_> {
     }
 }
 
-fn is_empty_array(node: &Node) -> bool {
+pub(super) fn is_empty_array(node: &Node) -> bool {
     matches!(&node.value, Value::Array(items) if items.is_empty())
+}
+
+fn rhythm(health: &Section<'_>) -> Rhythm {
+    let default = Rhythm::default();
+    let time = |key, default| {
+        let time = health.duration(key, default);
+        if time.is_zero() {
+            health.mistake(key, Wrong::ZeroTime);
+        }
+        time
+    };
+    Rhythm {
+        interval: time("interval", default.interval),
+        timeout: time("timeout", default.timeout),
+    }
 }
 
 pub(super) fn note<T>(section: &Section<'_>, key: &str, result: Result<T, Wrong>) -> Option<T> {
     result.map_err(|wrong| section.mistake(key, wrong)).ok()
-}
-
-fn one_backend(section: &Section<'_>) -> Option<Backend> {
-    let roles = [
-        ("auto", Some(Role::Auto)),
-        ("primary", Some(Role::Primary)),
-        ("replica", None),
-    ];
-    let role = section.choice("role", &roles, Role::Auto);
-    let missing = match section.get("address").map(|node| &node.value) {
-        None => true,
-        Some(Value::Text(text)) => text.is_empty(),
-        Some(_) => false,
-    };
-    if missing {
-        section.mistake("address", Wrong::NoAddress);
-        return None;
-    }
-    let address = section.parsed("address", units::backend)?;
-    Some(Backend {
-        address,
-        role,
-        weight: 1,
-    })
-}
-
-/// True when `backend` is what we listen on.
-fn is(backend: &Backend, listen: &Listen) -> bool {
-    match (&backend.address, listen) {
-        (Address::Tcp { host, port }, Listen::Tcp(socket)) => {
-            let ours = socket.ip();
-            let same = match host.parse::<IpAddr>() {
-                Ok(ip) => ip == ours || (ours.is_unspecified() && ip.is_loopback()),
-                Err(_) => host == "localhost" && (ours.is_loopback() || ours.is_unspecified()),
-            };
-            same && *port == socket.port()
-        }
-        (
-            Address::Unix { folder, port },
-            Listen::Unix {
-                folder: ours,
-                port: own,
-            },
-        ) => Path::new(folder) == ours && port == own,
-        (Address::Tcp { .. } | Address::Unix { .. }, Listen::Tcp(_) | Listen::Unix { .. }) => false,
-    }
-}
-
-fn routing(section: &Section<'_>) -> route::Settings {
-    let trust = [
-        ("trust-volatility", Some(UserFunctions::TrustVolatility)),
-        ("primary", Some(UserFunctions::Primary)),
-    ];
-    let verdicts = [
-        ("auto", Some(Verdicts::Auto)),
-        ("always", Some(Verdicts::Always)),
-    ];
-    let default = route::Settings::default();
-    route::Settings {
-        user_functions: section.choice("user_functions", &trust, default.user_functions),
-        verdicts: section.choice("verdicts", &verdicts, default.verdicts),
-        ..default
-    }
 }
 
 fn pool(section: &Section<'_>) -> pool::Settings {

@@ -137,18 +137,18 @@ const UPSTREAM_TLS: &[Key] = &[
 ];
 
 const ROUTING: &[Key] = &[
-    later("reads"),
-    later("consistency"),
-    later("max_replica_lag"),
-    later("balance"),
-    later("replica_fallback"),
+    works("reads"),
+    works("consistency"),
+    works("max_replica_lag"),
+    works("balance"),
+    works("replica_fallback"),
     works("user_functions"),
     works("verdicts"),
 ];
 
 const HEALTH: &[Key] = &[
-    later("interval"),
-    later("timeout"),
+    works("interval"),
+    works("timeout"),
     works("user"),
     works("password_file"),
     works("database"),
@@ -169,7 +169,7 @@ const BACKEND: &[Key] = &[
     works("address"),
     works("role"),
     later("shard"),
-    later("weight"),
+    works("weight"),
 ];
 
 const SHARDING: &[Key] = &[

@@ -10,7 +10,7 @@ use super::{
     mistake::{Origin, Warning},
     passfile::{self, Wanted},
     tree::Variable,
-    units::PORT,
+    url_hosts as hosts,
     url_tls::{self, UrlTls},
 };
 use crate::auth::Secret;
@@ -20,7 +20,8 @@ use crate::topology::Address;
 /// What a URL says of the Postgres behind it.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    pub address: Address,
+    /// At least one; with several it is open which is the primary.
+    pub addresses: Vec<Address>,
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub dbname: Option<String>,
@@ -39,7 +40,10 @@ impl fmt::Display for Upstream {
         if let Some(user) = &self.user {
             write!(f, "{user}@")?;
         }
-        write!(f, "{}", self.address)?;
+        for (index, address) in self.addresses.iter().enumerate() {
+            let between = if index > 0 { "," } else { "" };
+            write!(f, "{between}{address}")?;
+        }
         match &self.dbname {
             Some(dbname) => write!(f, "/{dbname}"),
             None => Ok(()),
@@ -57,8 +61,10 @@ pub enum UrlWrong {
     NoHost,
     #[error("the host is torn; within a user or password, {ESCAPES}")]
     Host,
-    #[error("several hosts are not supported yet")]
-    SeveralHosts,
+    #[error("there are neither as many ports as hosts nor one for all of them")]
+    Ports,
+    #[error("names a host a second time")]
+    SameHost,
     #[error("the port is not a number from 1 to 65535; within a user or password, {ESCAPES}")]
     Port,
     #[error("a % has to be followed by two hexadecimal digits, and not by 00; a plain % is %25")]
@@ -124,8 +130,8 @@ pub fn parse(
             .map(Duration::from_millis),
     };
     let tls = parts.tls.read(&mut wrong);
-    let address = match parts.address() {
-        Ok(address) => address,
+    let addresses = match hosts::addresses(parts.host.as_deref(), parts.port.as_deref()) {
+        Ok(addresses) => addresses,
         Err(slip) => {
             // What could not be split has told its mistake already.
             if wrong.is_empty() || slip != UrlWrong::NoHost {
@@ -138,10 +144,11 @@ pub fn parse(
         return Err(wrong);
     }
     parts.warn(at, warnings);
-    let password = parts.find_password(&address, variable, warnings);
+    let first = addresses.first();
+    let password = first.and_then(|first| parts.find_password(first, variable, warnings));
     let pair = |name: &str, value: Option<String>| Some((name.to_owned(), value?));
     Ok(Upstream {
-        address,
+        addresses,
         user: parts.user,
         password,
         dbname: parts.dbname,
@@ -229,22 +236,9 @@ impl Parts {
     }
 
     fn split_net(&mut self, net: &str) -> Result<(), UrlWrong> {
-        if net.contains(',') {
-            return Err(UrlWrong::SeveralHosts);
-        }
-        let (host, port) = match net.strip_prefix('[') {
-            Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or(UrlWrong::Host)?;
-                match after.strip_prefix(':') {
-                    Some(port) => (host, port),
-                    None if after.is_empty() => (host, ""),
-                    None => return Err(UrlWrong::Host),
-                }
-            }
-            None => net.split_once(':').unwrap_or((net, "")),
-        };
-        self.host = some(decode(host)?);
-        self.port = some(decode(port)?);
+        let (hosts, ports) = hosts::split(net)?;
+        self.host = some(decode(&hosts)?);
+        self.port = some(decode(&ports)?);
         Ok(())
     }
 
@@ -290,25 +284,6 @@ impl Parts {
             },
         };
         *place = some(value);
-    }
-
-    fn address(&self) -> Result<Address, UrlWrong> {
-        let host = self.host.clone().ok_or(UrlWrong::NoHost)?;
-        if host.contains(',') || self.port.as_ref().is_some_and(|port| port.contains(',')) {
-            return Err(UrlWrong::SeveralHosts);
-        }
-        let port = match &self.port {
-            Some(port) => port.parse().ok().filter(|port| *port != 0),
-            None => Some(PORT),
-        };
-        let port = port.ok_or(UrlWrong::Port)?;
-        if host.starts_with('/') {
-            return Ok(Address::Unix { folder: host, port });
-        }
-        if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '@' | '[' | ']')) {
-            return Err(UrlWrong::Host);
-        }
-        Ok(Address::Tcp { host, port })
     }
 
     fn warn(&mut self, at: &Origin, warnings: &mut Vec<Warning>) {

@@ -42,17 +42,17 @@ fn every_part_of_a_url_is_read_and_decoded() {
     let url = good("postgres://ap%40p:p%2Fw%3A%25@db.internal:6000/sh%20op");
     assert_eq!(url.user.as_deref(), Some("ap@p"));
     assert_eq!(password(&url), Some("p/w:%"));
-    assert_eq!(url.address, tcp("db.internal", 6000));
+    assert_eq!(url.addresses, [tcp("db.internal", 6000)]);
     assert_eq!(url.dbname.as_deref(), Some("sh op"));
 }
 
 #[test]
 fn all_but_the_host_may_be_missing() {
     let url = good("postgresql://db");
-    assert_eq!(url.address, tcp("db", 5432));
+    assert_eq!(url.addresses, [tcp("db", 5432)]);
     assert!(url.user.is_none() && url.password.is_none() && url.dbname.is_none());
-    assert_eq!(good("postgres://db:/").address, tcp("db", 5432));
-    assert_eq!(good("postgres://@db/?").address, tcp("db", 5432));
+    assert_eq!(good("postgres://db:/").addresses, [tcp("db", 5432)]);
+    assert_eq!(good("postgres://@db/?").addresses, [tcp("db", 5432)]);
     assert_eq!(bad("postgres:///app"), [UrlWrong::NoHost]);
 }
 
@@ -64,7 +64,10 @@ fn a_driver_behind_the_scheme_is_overlooked() {
         "postgresql+asyncpg",
         "postgres+psycopg2",
     ] {
-        assert_eq!(good(&format!("{scheme}://db/app")).address, tcp("db", 5432));
+        assert_eq!(
+            good(&format!("{scheme}://db/app")).addresses,
+            [tcp("db", 5432)]
+        );
     }
     for text in ["mysql://db", "db:5432", "", "postgres:db", "postgresx://db"] {
         assert_eq!(bad(text), [UrlWrong::Scheme], "{text:?}");
@@ -73,8 +76,11 @@ fn a_driver_behind_the_scheme_is_overlooked() {
 
 #[test]
 fn literal_v6_addresses_stand_in_brackets() {
-    assert_eq!(good("postgres://[::1]:6000/app").address, tcp("::1", 6000));
-    assert_eq!(good("postgres://u@[::1]").address, tcp("::1", 5432));
+    assert_eq!(
+        good("postgres://[::1]:6000/app").addresses,
+        [tcp("::1", 6000)]
+    );
+    assert_eq!(good("postgres://u@[::1]").addresses, [tcp("::1", 5432)]);
     assert_eq!(bad("postgres://[::1/app"), [UrlWrong::Host]);
     assert_eq!(bad("postgres://[::1]x/app"), [UrlWrong::Host]);
 }
@@ -89,7 +95,7 @@ fn a_path_as_the_host_is_a_socket_folder() {
         "postgres:///app?host=/var/run/postgresql&port=6000",
     ];
     for text in texts {
-        assert_eq!(good(text).address, unix, "{text}");
+        assert_eq!(good(text).addresses, std::slice::from_ref(&unix), "{text}");
     }
 }
 
@@ -98,7 +104,7 @@ fn parameters_override_what_stands_before_them() {
     let url = good("postgres://a:b@c:1/d?user=u&password=p&host=h&port=2&dbname=n");
     assert_eq!(url.user.as_deref(), Some("u"));
     assert_eq!(password(&url), Some("p"));
-    assert_eq!(url.address, tcp("h", 2));
+    assert_eq!(url.addresses, [tcp("h", 2)]);
     assert_eq!(url.dbname.as_deref(), Some("n"));
 }
 
@@ -212,10 +218,25 @@ fn tls_that_would_prove_nothing_is_refused() {
 }
 
 #[test]
-fn several_hosts_are_not_supported_yet() {
-    assert_eq!(bad("postgres://a,b/app"), [UrlWrong::SeveralHosts]);
-    assert_eq!(bad("postgres://a:1,b:2/app"), [UrlWrong::SeveralHosts]);
-    assert_eq!(bad("postgres:///app?host=a,b"), [UrlWrong::SeveralHosts]);
+fn several_hosts_are_several_addresses() {
+    let both = [tcp("a", 5432), tcp("b", 5432)];
+    assert_eq!(good("postgres://a,b/app").addresses, both);
+    assert_eq!(good("postgres:///app?host=a,b").addresses, both);
+    let apart = [tcp("a", 1), tcp("::1", 5432), tcp("b", 2)];
+    assert_eq!(good("postgres://a:1,[::1],b:2/app").addresses, apart);
+    let alike = [tcp("a", 7), tcp("b", 7)];
+    assert_eq!(good("postgres:///app?host=a,b&port=7").addresses, alike);
+    let shown = good("postgres://u@a:1,b:2/app").to_string();
+    assert_eq!(shown, "postgres://u@a:1,b:2/app");
+    let wrong = [
+        ("postgres:///app?host=a,b,c&port=1,2", UrlWrong::Ports),
+        ("postgres://a,,b/app", UrlWrong::NoHost),
+        ("postgres://a:1,b,a:1/app", UrlWrong::SameHost),
+        ("postgres://a:1,b:x/app", UrlWrong::Port),
+    ];
+    for (text, wrong) in wrong {
+        assert_eq!(bad(text), [wrong], "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Role;
-use crate::topology::Backend;
+use crate::topology::{self, Backend};
 
 /// `[databases.NAME.routing]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,13 +107,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Those of a database with these backends.
-    pub fn of(backends: &[Backend]) -> Self {
+    /// Those of a database with these backends, and reads where the operator wants them.
+    pub fn of(backends: &[Backend], reads: Reads) -> Self {
+        let may_follow = |one: &Backend| one.role != topology::Role::Primary;
         Self {
-            reads: Reads::default(),
+            reads,
             backends: backends.len(),
-            // All but one are, until roles can be written.
-            has_replicas: backends.len() > 1,
+            has_replicas: backends.len() > 1 && backends.iter().any(may_follow),
         }
     }
 

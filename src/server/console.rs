@@ -259,7 +259,7 @@ pub fn databases(settings: &Settings) -> Vec<admin::Database> {
 }
 
 fn database(database: &Database) -> admin::Database {
-    let backend = database.backends.first();
+    let backend = database.presumed_primary();
     let address = backend.map(|one| one.address.clone());
     let address = address.unwrap_or_else(Address::nowhere);
     let everyone = database.auth.everyone.as_ref();

@@ -26,7 +26,9 @@ use accept::Listener;
 pub use catalogs::trust;
 use plan::Plan;
 pub use reader::Reader;
-pub use settings::{Database, Listen, OwnLogin, Settings, Shutdown, Tls, TlsDemand};
+pub use settings::{
+    Database, Health, Listen, OwnLogin, Rhythm, Settings, Shutdown, Tls, TlsDemand,
+};
 use worker::Mail;
 
 /// Why the ambassador does not start.

@@ -85,16 +85,56 @@ pub struct Database {
     pub routing: route::Settings,
     /// Who reads the catalog; `None`: who comes first.
     pub own: Option<OwnLogin>,
+    pub health: Health,
+}
+
+/// How the backends of a database are watched, where there are several.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    pub rhythm: Rhythm,
+    /// As whom, and where.
+    pub login: OwnLogin,
+    pub database: String,
+    /// The key that gives its password, or would.
+    pub key: String,
+}
+
+/// When backends are asked how they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// From one question to the next; above zero.
+    pub interval: Duration,
+    /// What is not answered within that is down; above zero.
+    pub timeout: Duration,
+}
+
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+        }
+    }
 }
 
 /// As whom the ambassador itself logs in upstream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct OwnLogin {
     pub user: String,
     pub credential: auth::Credential,
 }
 
 impl Database {
+    /// Who is taken for the primary as long as nobody has asked: who is said to be it, else the
+    /// first that may be.
+    pub fn presumed_primary(&self) -> Option<&topology::Backend> {
+        let said = |one: &&topology::Backend| one.role == topology::Role::Primary;
+        let may_be = |one: &&topology::Backend| one.role == topology::Role::Auto;
+        let mut backends = self.backends.iter();
+        let said = backends.clone().find(said);
+        said.or_else(|| backends.find(may_be))
+    }
+
     /// What names its entry.
     pub fn entry(&self) -> &str {
         self.name.as_deref().unwrap_or("*")

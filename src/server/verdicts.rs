@@ -39,7 +39,7 @@ impl Judges {
         if let Some(known) = judges.get(&place) {
             return Some(Rc::clone(known));
         }
-        let rules = Rules::of(&database.backends);
+        let rules = Rules::of(&database.backends, database.routing.reads);
         let (snapshot, is_new) = plan.snapshot(&place);
         if is_new {
             let own = database.own.as_ref();

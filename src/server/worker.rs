@@ -428,9 +428,9 @@ impl Worker {
     }
 }
 
-/// The configuration gives every database a backend.
+/// Everything goes to the primary. The configuration gives every database one that may be it.
 fn address(database: &Database) -> Address {
-    let backend = database.backends.first();
+    let backend = database.presumed_primary();
     backend.map_or_else(Address::nowhere, |one| one.address.clone())
 }
 

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What went wrong, and what to do.
 pub fn read(config: &Config, database: &Database, asked: &Route) -> Result<Arc<Known>, String> {
     let own = login(config, database, asked);
-    let backend = database.backends.first().ok_or("there is no backend")?;
+    let backend = database.presumed_primary().ok_or("there is no backend")?;
     let target = Target {
         address: backend.address.clone(),
         settings: database.backend.clone(),
