@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod client;
 pub mod guardian;
 mod home;
+mod replica;
 
 use std::{
     fs, io,

@@ -80,6 +80,28 @@ fn pgbench_is_run_and_its_report_is_read() {
 }
 
 #[test]
+fn a_replica_follows_rests_when_told_and_takes_over() {
+    let mut primary = support::own_cluster(support::options());
+    let mut replica = primary.replica(&support::options()).unwrap();
+    let seen = "select count(*) from t";
+    primary.ask("create table t (x int)").unwrap();
+    replica.catch_up(&primary).unwrap();
+    replica.pause_replay().unwrap();
+    primary.ask("insert into t values (1)").unwrap();
+    assert_eq!(replica.ask(seen).unwrap(), "0");
+    replica.resume_replay().unwrap();
+    replica.catch_up(&primary).unwrap();
+    assert_eq!(replica.ask(seen).unwrap(), "1");
+    replica.stop(Stop::Kill).unwrap();
+    replica.run().unwrap();
+    replica.catch_up(&primary).unwrap();
+    primary.stop(Stop::Kill).unwrap();
+    replica.promote().unwrap();
+    replica.ask("insert into t values (2)").unwrap();
+    assert_eq!(replica.ask(seen).unwrap(), "2");
+}
+
+#[test]
 fn a_dropped_cluster_leaves_no_folder_and_no_process() {
     let cluster = support::own_cluster(support::options());
     let (folder, pid) = (cluster.folder().to_owned(), cluster.pid().unwrap());
