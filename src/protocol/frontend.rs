@@ -178,6 +178,17 @@ pub fn bind_formats(rest: &[u8]) -> Option<(u16, Vec<Format>)> {
     Some((values, formats.collect::<Option<_>>()?))
 }
 
+/// Whether what follows the names in a Bind is well formed and gives no value. The server looks at
+/// no format that it has no use for.
+pub fn is_without_values(rest: &[u8]) -> bool {
+    let columns = split_words(rest)
+        .filter(|(formats, _)| formats.len() <= 1)
+        .and_then(|(_, rest)| rest.strip_prefix(&[0, 0]));
+    columns
+        .and_then(split_words)
+        .is_some_and(|(_, rest)| rest.is_empty())
+}
+
 /// A count and as many 16-bit words.
 fn split_words(bytes: &[u8]) -> Option<(Vec<u16>, &[u8])> {
     let (count, mut rest) = bytes.split_first_chunk::<2>()?;

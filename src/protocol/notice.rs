@@ -111,6 +111,11 @@ pub fn put_error_of_protocol_2(out: &mut Vec<u8>, message: &str) {
     put_cstr(out, format!("FATAL:  {message}\n").as_bytes());
 }
 
+/// Appends an ErrorResponse with this body.
+pub fn put_error_again(out: &mut Vec<u8>, body: &[u8]) {
+    write(out, b'E', |out| out.extend_from_slice(body));
+}
+
 /// Appends the backend's ErrorResponse with its severity turned into FATAL, as it would have
 /// been had the same happened at start-up. Where it happened in the server stays untold.
 pub fn put_error_as_fatal(out: &mut Vec<u8>, body: &[u8]) {

@@ -9,7 +9,8 @@
 use std::task::Context;
 
 use super::{
-    End, Keep, Phase, Session, adopt, failed::Failed, forward::Step, ledger::Reply, role::Role,
+    End, Keep, Phase, Session, adopt, batch, failed::Failed, forward::Step, ledger::Reply, names,
+    role::Role, splice::Splice,
 };
 use crate::protocol::{
     backend::{self, Status},
@@ -18,47 +19,32 @@ use crate::protocol::{
 use crate::sql::{self, Bracket, Reading, Touches};
 
 impl Session {
-    /// Answers what opens a transaction, or ends one that has not left; `None`: it goes the way
-    /// of every text.
+    /// Answers a Query that opens a transaction, or ends one that has not left; `None`: it goes the
+    /// way of every text.
     #[inline]
     pub(super) fn defer(
         &mut self,
         cx: &mut Context<'_>,
         reading: &Reading,
         text: &[u8],
+        alone: bool,
     ) -> Result<Option<Step>, End> {
         if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
             return Ok(None);
         }
-        self.defer_bracket(cx, text)
+        self.defer_query(cx, text, alone)
     }
 
-    fn defer_bracket(&mut self, cx: &mut Context<'_>, text: &[u8]) -> Result<Option<Step>, End> {
-        let shared = self.flow.keep == Keep::No && self.denied.is_none() && !self.is_verbatim();
-        let Some(bracket) = sql::bracket(text).filter(|_| shared) else {
+    fn defer_query(
+        &mut self,
+        cx: &mut Context<'_>,
+        text: &[u8],
+        alone: bool,
+    ) -> Result<Option<Step>, End> {
+        let Some(bracket) = self.deferrable(text, alone) else {
             return Ok(None);
         };
-        let inside = self.flow.begun.is_some();
-        match bracket {
-            Bracket::Begin | Bracket::Start if !inside => {
-                self.flow.begun = Some(text.into());
-                self.flow.status = Status::InTransaction;
-                self.transaction_begins();
-            }
-            Bracket::Commit | Bracket::Rollback if inside => {
-                self.flow.begun = None;
-                self.flow.began = super::count::Began::default();
-                self.flow.status = Status::Idle;
-            }
-            // A warning of the server's.
-            Bracket::Begin | Bracket::Start | Bracket::Commit | Bracket::Rollback => {
-                return Ok(None);
-            }
-        }
-        let traffic = self.pool.traffic();
-        traffic.statements.add(1);
-        traffic.requests.add(1);
-        traffic.transactions.add(u64::from(inside));
+        self.take_bracket(bracket, text);
         // As any other Query does.
         self.names.forget_unnamed();
         let mut reply = Vec::new();
@@ -66,6 +52,123 @@ impl Session {
         self.rest_without_lease();
         self.tell_ready(cx, reply)?;
         Ok(Some(Step::Drop))
+    }
+
+    /// Answers a batch that does the same and nothing else, from its Parse of the unnamed statement
+    /// to its Sync.
+    ///
+    /// That ParseComplete is made up: such a text cannot fail, whatever the server is.
+    #[inline]
+    pub(super) fn defer_parsed(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: &Reading,
+        rest: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Option<Step>, End> {
+        if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
+            return Ok(None);
+        }
+        let Some((bracket, batch)) = self.deferrable_batch(b"", rest, splice) else {
+            return Ok(None);
+        };
+        let judged = self.flow.judged.take();
+        self.names.set_unnamed(rest, *reading, judged);
+        self.pool.traffic().client_parses.add(1);
+        self.answer_batch(cx, b"", (bracket, rest), batch, splice)
+    }
+
+    /// Answers a batch that does the same with a statement that was prepared before, from its Bind
+    /// to its Sync.
+    #[inline]
+    pub(super) fn defer_bound(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: &Reading,
+        name: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Option<Step>, End> {
+        if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
+            return Ok(None);
+        }
+        let rest = match self.names.get(names::key(name)) {
+            Some(statement) => statement.rest.clone(),
+            None => self.names.unnamed_rest().to_owned(),
+        };
+        let Some((bracket, batch)) = self.deferrable_batch(name, &rest, splice) else {
+            return Ok(None);
+        };
+        self.answer_batch(cx, name, (bracket, &rest), batch, splice)
+    }
+
+    fn deferrable_batch(
+        &self,
+        name: &[u8],
+        rest: &[u8],
+        splice: &Splice<'_>,
+    ) -> Option<(Bracket, batch::Answer)> {
+        let text = frontend::text(rest);
+        // What takes a value, though it has no use for it, is the server's to judge.
+        let plain = rest.get(text.len()..) == Some(&[0, 0, 0]);
+        let batch = batch::answer(splice.rest(), name).filter(|_| plain)?;
+        let bracket = self.deferrable(text, splice.rest().len() == batch.len)?;
+        Some((bracket, batch))
+    }
+
+    fn answer_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &[u8],
+        (bracket, rest): (Bracket, &[u8]),
+        batch: batch::Answer,
+        splice: &mut Splice<'_>,
+    ) -> Result<Option<Step>, End> {
+        if self.verdicts.is_some() {
+            let (statement, judged) = self.names.named(names::key(name));
+            self.count_bound(name, statement.as_ref(), judged);
+        }
+        self.pool.traffic().binds.add(1);
+        self.take_bracket(bracket, frontend::text(rest));
+        let mut reply = batch.before;
+        backend::put_command_complete(&mut reply, bracket.tag());
+        self.rest_without_lease();
+        self.tell_ready(cx, reply)?;
+        // The walk leaves out the frame that it is at, here the rest of the batch.
+        splice.skip(batch.len - batch.first);
+        Ok(Some(Step::Drop))
+    }
+
+    /// What this text is, where it can be answered here. `alone`: nothing has come behind it.
+    fn deferrable(&self, text: &[u8], alone: bool) -> Option<Bracket> {
+        let shared = self.flow.keep == Keep::No && self.denied.is_none() && !self.is_verbatim();
+        let bracket = sql::bracket(text).filter(|_| shared)?;
+        let inside = self.flow.begun.is_some();
+        let here = match bracket {
+            // Who sends on without an answer is not to wait for one because of us: see `begin`.
+            Bracket::Begin | Bracket::Start => !inside && alone,
+            Bracket::Commit | Bracket::Rollback => inside,
+        };
+        // Otherwise there is a warning of the server's to be had.
+        here.then_some(bracket)
+    }
+
+    fn take_bracket(&mut self, bracket: Bracket, text: &[u8]) {
+        let traffic = self.pool.traffic();
+        traffic.statements.add(1);
+        traffic.requests.add(1);
+        match bracket {
+            Bracket::Begin | Bracket::Start => {
+                self.flow.begun = Some(text.into());
+                self.flow.status = Status::InTransaction;
+                self.transaction_begins();
+            }
+            Bracket::Commit | Bracket::Rollback => {
+                traffic.transactions.add(1);
+                self.flow.begun = None;
+                self.flow.began = super::count::Began::default();
+                self.flow.status = Status::Idle;
+            }
+        }
     }
 
     /// Sends the BEGIN that the client has been answered, ahead of what comes now.
@@ -77,11 +180,19 @@ impl Session {
         let mut registry = self.shared.registry.borrow_mut();
         let statement = registry.statement(self.identity.scope, &frontend::parse_rest(&text));
         let ledger = &mut self.ledger;
-        adopt::supply(lease, &statement, ledger, out, Role::Guards);
+        adopt::supply(lease, &statement, ledger, out, Role::Begins);
         frontend::put_bind_text(out, &statement.name, &[]);
-        ledger.owe(Reply::Bind, Role::Guards);
+        ledger.owe(Reply::Bind, Role::Begins);
         frontend::put_execute(out);
-        ledger.owe(Reply::Execute, Role::Guards);
+        ledger.owe(Reply::Execute, Role::Begins);
+        self.flow.beginning = true;
+    }
+
+    /// Whether a message has to wait until it is known that the transaction has begun. Should its
+    /// BEGIN fail, the server skips no further than to the next Sync: what is sent behind that
+    /// would run outside of any transaction.
+    pub(super) fn must_begin_first(&self) -> bool {
+        self.flow.beginning && self.ledger.is_behind()
     }
 
     /// What the client sent in a transaction that has not left was refused: it has failed.

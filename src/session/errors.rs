@@ -42,6 +42,9 @@ impl Session {
         if matches!(front.role, Role::Guards) {
             return Err(Break::Guard(body.to_owned()));
         }
+        if matches!(front.role, Role::Begins) {
+            return Err(Break::Begin(body.to_owned()));
+        }
         if matches!(front.role, Role::Looks(_)) {
             self.undo_failed();
             return Ok(Step::Swallow);

@@ -38,7 +38,7 @@ impl Session {
         if self.parse_unattended(cx, header, seen, splice)? {
             return Ok(Step::Drop);
         }
-        Ok(self.parse_attended(header, seen, splice))
+        self.parse_attended(cx, header, seen, splice)
     }
 
     /// A program that prepares on one connection while it holds transactions on others, all from
@@ -78,14 +78,38 @@ impl Session {
         Ok(true)
     }
 
-    fn parse_attended(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    fn parse_attended(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
         if must_gather(header, seen) {
-            return Step::Gather;
+            return Ok(Step::Gather);
         }
         let whole = seen.len() == header.len;
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
         let reading = self.read(frontend::text(rest), whole);
+        if name.is_empty()
+            && let Some(step) = self.defer_parsed(cx, &reading, rest, splice)?
+        {
+            return Ok(step);
+        }
+        Ok(self.parse_read(header, seen, reading, splice))
+    }
+
+    fn parse_read(
+        &mut self,
+        header: Header,
+        seen: &[u8],
+        reading: Reading,
+        splice: &mut Splice<'_>,
+    ) -> Step {
+        let whole = seen.len() == header.len;
+        let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
+        let (name, rest) = message.unwrap_or_default();
         // What cannot be prepared again elsewhere keeps the session here; so does a name whose
         // end may be too far away for a Bind to find it.
         let shared = self.pool.settings().prepared_statements > 0;
@@ -225,38 +249,47 @@ impl Session {
         }
     }
 
-    pub(super) fn bind(&mut self, header: Header, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    pub(super) fn bind(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: Header,
+        seen: &[u8],
+        splice: &mut Splice<'_>,
+    ) -> Result<Step, End> {
         let body = seen.get(HEADER..).unwrap_or_default();
         let message = frontend::bind(body);
         if message.is_none() && must_gather(header, seen) {
-            return Step::Gather;
+            return Ok(Step::Gather);
         }
         let (portal, written, rest) = message.unwrap_or_default();
         let name = names::key(written);
         let (statement, judged) = self.names.named(name);
         if self.is_open_what(name, statement.as_ref()) {
-            return Step::Hold;
+            return Ok(Step::Hold);
         }
         let reading = self.reading_of(name, statement.as_ref());
+        if let Some(step) = self.defer_bound(cx, &reading, written, splice)? {
+            return Ok(step);
+        }
         if self.must_not_overtake(&reading) {
-            return Step::Hold;
+            return Ok(Step::Hold);
         }
         let text = |session: &Self| session.text_of(statement.as_ref());
         if let Some(step) = self.forbid(Kind::Bind, &reading, text, splice) {
-            return step;
+            return Ok(step);
         }
         if !self.begin(&reading, splice) {
-            return Step::Wait;
+            return Ok(Step::Wait);
         }
         if !self.will_run() {
-            return Step::Pass;
+            return Ok(Step::Pass);
         }
         if self.verdicts.is_some() {
             self.count_bound(name, statement.as_ref(), judged);
         }
         if self.is_verbatim() || message.is_none() {
             self.ledger.owe(Reply::Bind, Role::Client);
-            return Step::Pass;
+            return Ok(Step::Pass);
         }
         self.flow.changes.retain(|(bound, _)| **bound != *portal);
         let missing = header.len - seen.len();
@@ -269,7 +302,7 @@ impl Session {
             self.supply(&statement, splice);
             frontend::put_bind_head(splice.insert(), portal, &statement.name, rest, missing);
             self.ledger.owe(Reply::Bind, Role::Named(name.into()));
-            return Step::Replaced(seen.len());
+            return Ok(Step::Replaced(seen.len()));
         }
         self.touch_bound(&reading, statement.as_ref());
         let Some(statement) = statement else {
@@ -278,20 +311,20 @@ impl Session {
             self.clear_away(written, splice);
             self.ledger.owe(Reply::Bind, Role::Client);
             if !names::is_ours(name) {
-                return Step::Pass;
+                return Ok(Step::Pass);
             }
             let name = names::upstream(written);
             frontend::put_bind_head(splice.insert(), portal, &name, rest, missing);
-            return Step::Replaced(seen.len());
+            return Ok(Step::Replaced(seen.len()));
         };
         let (upstream, role) = match self.supply(&statement, splice) {
-            Supply::Asked => return Step::Hold,
+            Supply::Asked => return Ok(Step::Hold),
             Supply::Stale => (NOBODYS, Role::Stale(statement.clone())),
             Supply::Ready => (statement.name.as_slice(), self.meant(name)),
         };
         frontend::put_bind_head(splice.insert(), portal, upstream, rest, missing);
         self.ledger.owe(Reply::Bind, role);
-        Step::Replaced(seen.len())
+        Ok(Step::Replaced(seen.len()))
     }
 
     /// What to bind in place of the statement named, where running that would harm others. Notes

@@ -8,7 +8,7 @@ use crate::handshake;
 use crate::pool::{Pool, Refusal};
 use crate::protocol::{
     SqlState,
-    notice::{Severity, put_error, put_error_as_fatal},
+    notice::{self, Severity, put_error, put_error_as_fatal},
     startup,
 };
 
@@ -46,6 +46,9 @@ pub enum Fault {
         why: String,
         code: SqlState,
     },
+    /// What the backend said of a BEGIN that the client had been answered.
+    #[error("{}", String::from_utf8_lossy(notice::message(error).unwrap_or_default()))]
+    Begin { code: SqlState, error: Vec<u8> },
     #[error(
         "ambassador: database \"{database}\": the session would have to keep its connection ({reason}), which on_pin = \"reject\" does not allow"
     )]
@@ -132,7 +135,7 @@ impl Fault {
             Self::Shutdown | Self::Killed => SqlState::ADMIN_SHUTDOWN,
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
-            Self::Setting { code, .. } => *code,
+            Self::Setting { code, .. } | Self::Begin { code, .. } => *code,
             Self::StatementMode { .. } | Self::PinRejected { .. } => {
                 SqlState::FEATURE_NOT_SUPPORTED
             }
@@ -214,6 +217,7 @@ impl Fault {
             }
             Self::NoConnection { .. }
             | Self::Aborted
+            | Self::Begin { .. }
             | Self::Protocol
             | Self::Cancelled
             | Self::Killed
@@ -252,6 +256,10 @@ impl Fault {
             && let ConnectError::Rejected { body, .. } = &**error
         {
             put_error_as_fatal(out, body);
+            return;
+        }
+        if let Self::Begin { error, .. } = self {
+            notice::put_error_again(out, error);
             return;
         }
         if let Self::Startup(refused) = self

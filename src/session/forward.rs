@@ -274,7 +274,7 @@ impl Session {
         let step = match kind {
             Kind::Query => self.query(cx, header, seen, splice)?,
             Kind::Parse => self.parse(cx, header, seen, splice)?,
-            Kind::Bind => self.bind(header, seen, splice),
+            Kind::Bind => self.bind(cx, header, seen, splice)?,
             Kind::Describe => self.describe(header, seen, splice),
             Kind::Execute => self.execute(header, seen, splice),
             Kind::Close => self.close(header, seen, splice),

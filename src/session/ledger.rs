@@ -172,6 +172,7 @@ impl Ledger {
             | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Begins
             | Role::Looks(_)
             | Role::Ours => None,
         })
@@ -188,6 +189,7 @@ impl Ledger {
             | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Begins
             | Role::Looks(_)
             | Role::Ours => &mut [],
         })

@@ -76,6 +76,22 @@ impl Session {
         self.answer_all(cx, &fault, &fault).map(drop)
     }
 
+    /// The BEGIN that the client has been answered failed: its transaction has, and none of what
+    /// was sent behind ran.
+    pub(super) fn begin_failed(&mut self, cx: &mut Context<'_>, error: Vec<u8>) -> Result<(), End> {
+        // Closed: it skips up to a Sync that may be far.
+        self.lease = None;
+        let cancelled = self.flow.cancelled || self.flow.overdue;
+        let fault = match notice::sqlstate(&error) {
+            Some(SqlState::QUERY_CANCELED) if cancelled => self.cancelled(),
+            code => Fault::Begin {
+                code: code.unwrap_or(SqlState::INTERNAL_ERROR),
+                error,
+            },
+        };
+        self.answer_all(cx, &fault, &fault).map(drop)
+    }
+
     /// Answers everything that is owed to the client with an error, each request once: `in_doubt`
     /// where it may have taken effect. Tells whether there was anything to answer.
     fn answer_all(
@@ -145,6 +161,7 @@ impl Session {
         self.flow.overdue = false;
         self.flow.cancelled = false;
         self.flow.adopted = false;
+        self.flow.beginning = false;
         self.flow.changes.clear();
         // Of a message that was held; it may be dropped now, unread.
         self.flow.reading = None;

@@ -5,6 +5,7 @@
 //! Neither waits for the other, so a request that is already here joins the one in flight.
 
 mod adopt;
+mod batch;
 mod cancel;
 mod change;
 mod converse;
@@ -180,6 +181,8 @@ struct Flow {
     reports: Parameters,
     /// The BEGIN that the client has been answered and no backend has been sent.
     begun: Option<Box<[u8]>>,
+    /// It has been sent since, and no ReadyForQuery has come.
+    beginning: bool,
     /// The transaction that was lost with its backend, until the client ends it.
     failed: Option<Box<failed::Failed>>,
     /// An error of ours was sent: the client's messages are dropped up to its Sync.

@@ -40,6 +40,8 @@ pub(super) enum Break {
     Lost(String),
     /// Our own settings were refused.
     Guard(Vec<u8>),
+    /// The BEGIN that the client has been answered was.
+    Begin(Vec<u8>),
 }
 
 impl From<End> for Break {
@@ -105,6 +107,10 @@ impl Session {
             Err(Break::Guard(error)) => {
                 told?;
                 self.guard_failed(cx, &error)?;
+            }
+            Err(Break::Begin(error)) => {
+                told?;
+                self.begin_failed(cx, error)?;
             }
         }
         self.settle()?;
@@ -327,6 +333,7 @@ impl Session {
                 watch.answered(status);
             }
         }
+        self.flow.beginning = false;
         let adopted = std::mem::take(&mut self.flow.adopted);
         if std::mem::take(&mut self.flow.retell) {
             self.retell(splice);

@@ -33,7 +33,9 @@ impl Session {
         let reading = self.read(text, seen.len() == header.len);
         // Anything else in the frame is for the server to refuse.
         let whole = header.len == HEADER + text.len() + 1 && seen.len() == header.len;
-        if whole && let Some(step) = self.defer(cx, &reading, text)? {
+        if whole
+            && let Some(step) = self.defer(cx, &reading, text, splice.rest().len() == seen.len())?
+        {
             self.count_judged();
             return Ok(step);
         }
@@ -124,7 +126,9 @@ impl Session {
             return false;
         }
         if !self.ledger.is_empty() {
-            return true;
+            let waits = self.must_begin_first();
+            self.flow.holding |= waits;
+            return !waits;
         }
         self.request_begins();
         let Some(lease) = &mut self.lease else {

@@ -30,6 +30,8 @@ pub enum Role {
     Refuses(Box<Fault>),
     /// Ours, a part of making the connection fit. Its error ends the request.
     Guards,
+    /// Ours, a part of the BEGIN that the client has been answered. Its error ends the request.
+    Begins,
     /// Ours: a part of asking what the connection holds; with what has been answered so far.
     Looks(Option<Box<Looking>>),
     /// Ours, with nothing to note: its answer is swallowed.
@@ -89,7 +91,7 @@ impl Role {
         match self {
             Self::Client | Self::Named(_) | Self::Stale(_) => true,
             Self::Naming(naming) => naming.is_client(),
-            Self::Refuses(_) | Self::Guards | Self::Looks(_) | Self::Ours => false,
+            Self::Refuses(_) | Self::Guards | Self::Begins | Self::Looks(_) | Self::Ours => false,
         }
     }
 
@@ -112,6 +114,7 @@ impl Role {
             | Self::Stale(_)
             | Self::Refuses(_)
             | Self::Guards
+            | Self::Begins
             | Self::Looks(_)
             | Self::Ours => None,
         }

@@ -47,6 +47,7 @@ impl Session {
                 | Role::Stale(_)
                 | Role::Refuses(_)
                 | Role::Guards
+                | Role::Begins
                 | Role::Looks(_)
                 | Role::Ours => {}
             }

@@ -41,6 +41,7 @@ impl Owed {
             | Role::Naming(_)
             | Role::Refuses(_)
             | Role::Guards
+            | Role::Begins
             | Role::Looks(_)
             | Role::Ours => Wording::Plain,
         }
