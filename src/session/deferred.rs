@@ -4,7 +4,7 @@
 //! statement nobody knows where it will have to run. So BEGIN is answered here, and goes ahead of
 //! the first statement in the same write: as Bind and Execute of a statement of ours and without
 //! a Sync, for a Query would drop the client's unnamed statement. A transaction that ends empty
-//! has never left.
+//! has never left. A SET TRANSACTION right behind waits with it.
 
 use std::task::Context;
 
@@ -16,7 +16,20 @@ use crate::protocol::{
     backend::{self, Status},
     frontend,
 };
-use crate::sql::{self, Bracket, Reading, Touches};
+use crate::sql::{self, Bracket, Kind, Mode, Reading, Touches};
+
+/// How many SET TRANSACTIONs wait; who sends more is answered by the server.
+const SETS: usize = 4;
+
+/// What the client has been answered of a transaction, and no backend has been sent.
+#[derive(Debug)]
+pub(super) struct Begun {
+    text: Box<[u8]>,
+    /// SET TRANSACTIONs behind it.
+    sets: Vec<Box<[u8]>>,
+    /// What all of them ask for.
+    mode: Mode,
+}
 
 impl Session {
     /// Answers a Query that opens a transaction, or ends one that has not left; `None`: it goes the
@@ -29,7 +42,7 @@ impl Session {
         text: &[u8],
         alone: bool,
     ) -> Result<Option<Step>, End> {
-        if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
+        if !self.may_defer(reading) {
             return Ok(None);
         }
         self.defer_query(cx, text, alone)
@@ -66,7 +79,7 @@ impl Session {
         rest: &[u8],
         splice: &mut Splice<'_>,
     ) -> Result<Option<Step>, End> {
-        if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
+        if !self.may_defer(reading) {
             return Ok(None);
         }
         let Some((bracket, batch)) = self.deferrable_batch(b"", rest, splice) else {
@@ -88,7 +101,7 @@ impl Session {
         name: &[u8],
         splice: &mut Splice<'_>,
     ) -> Result<Option<Step>, End> {
-        if self.lease.is_some() || !reading.touches.any(Touches::TRANSACTION) {
+        if !self.may_defer(reading) {
             return Ok(None);
         }
         let rest = match self.names.get(names::key(name)) {
@@ -99,6 +112,12 @@ impl Session {
             return Ok(None);
         };
         self.answer_batch(cx, name, (bracket, &rest), batch, splice)
+    }
+
+    #[inline]
+    fn may_defer(&self, reading: &Reading) -> bool {
+        let sets = || self.flow.begun.is_some() && matches!(reading.first, Kind::Set { .. });
+        self.lease.is_none() && (reading.touches.any(Touches::TRANSACTION) || sets())
     }
 
     fn deferrable_batch(
@@ -145,7 +164,11 @@ impl Session {
         let inside = self.flow.begun.is_some();
         let here = match bracket {
             // Who sends on without an answer is not to wait for one because of us: see `begin`.
-            Bracket::Begin | Bracket::Start => !inside && alone,
+            Bracket::Begin(_) | Bracket::Start(_) => !inside && alone,
+            Bracket::Set(_) => {
+                let begun = self.flow.begun.as_ref();
+                begun.is_some_and(|begun| begun.sets.len() < SETS)
+            }
             Bracket::Commit | Bracket::Rollback => inside,
         };
         // Otherwise there is a warning of the server's to be had.
@@ -157,10 +180,20 @@ impl Session {
         traffic.statements.add(1);
         traffic.requests.add(1);
         match bracket {
-            Bracket::Begin | Bracket::Start => {
-                self.flow.begun = Some(text.into());
+            Bracket::Begin(mode) | Bracket::Start(mode) => {
+                self.flow.begun = Some(Begun {
+                    text: text.into(),
+                    sets: Vec::new(),
+                    mode,
+                });
                 self.flow.status = Status::InTransaction;
                 self.transaction_begins();
+            }
+            Bracket::Set(mode) => {
+                if let Some(begun) = &mut self.flow.begun {
+                    begun.sets.push(text.into());
+                    begun.mode = mode.over(begun.mode);
+                }
             }
             Bracket::Commit | Bracket::Rollback => {
                 traffic.transactions.add(1);
@@ -174,17 +207,19 @@ impl Session {
     /// Sends the BEGIN that the client has been answered, ahead of what comes now.
     pub(super) fn begin_for_real(&mut self, out: &mut Vec<u8>) {
         let Some(lease) = &mut self.lease else { return };
-        let Some(text) = self.flow.begun.take() else {
+        let Some(begun) = self.flow.begun.take() else {
             return;
         };
         let mut registry = self.shared.registry.borrow_mut();
-        let statement = registry.statement(self.identity.scope, &frontend::parse_rest(&text));
         let ledger = &mut self.ledger;
-        adopt::supply(lease, &statement, ledger, out, Role::Begins);
-        frontend::put_bind_text(out, &statement.name, &[]);
-        ledger.owe(Reply::Bind, Role::Begins);
-        frontend::put_execute(out);
-        ledger.owe(Reply::Execute, Role::Begins);
+        for text in std::iter::once(&begun.text).chain(&begun.sets) {
+            let statement = registry.statement(self.identity.scope, &frontend::parse_rest(text));
+            adopt::supply(lease, &statement, ledger, out, Role::Begins);
+            frontend::put_bind_text(out, &statement.name, &[]);
+            ledger.owe(Reply::Bind, Role::Begins);
+            frontend::put_execute(out);
+            ledger.owe(Reply::Execute, Role::Begins);
+        }
         self.flow.beginning = true;
     }
 

@@ -180,7 +180,7 @@ struct Flow {
     /// Settings whose report was told in this transaction, as they were told before.
     reports: Parameters,
     /// The BEGIN that the client has been answered and no backend has been sent.
-    begun: Option<Box<[u8]>>,
+    begun: Option<deferred::Begun>,
     /// It has been sent since, and no ReadyForQuery has come.
     beginning: bool,
     /// The transaction that was lost with its backend, until the client ends it.

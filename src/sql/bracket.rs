@@ -1,14 +1,18 @@
 //! What opens and closes a transaction and does nothing else.
 
+use super::mode::{Isolation, Mode};
 use super::scan::{Scanner, Strings, Token, TokenKind};
 
 /// A text that is one such command, in a form that every server takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bracket {
     /// BEGIN, with modes that hold for the transaction alone.
-    Begin,
+    Begin(Mode),
     /// START TRANSACTION, likewise.
-    Start,
+    Start(Mode),
+    /// SET TRANSACTION: modes of the one that is open. In one that has run nothing, it cannot fail
+    /// where a BEGIN of the same modes would not.
+    Set(Mode),
     /// COMMIT or END.
     Commit,
     /// ROLLBACK or ABORT.
@@ -19,45 +23,92 @@ impl Bracket {
     /// The tag that the server answers it with, in a transaction that has not failed.
     pub fn tag(self) -> &'static str {
         match self {
-            Bracket::Begin => "BEGIN",
-            Bracket::Start => "START TRANSACTION",
+            Bracket::Begin(_) => "BEGIN",
+            Bracket::Start(_) => "START TRANSACTION",
+            Bracket::Set(_) => "SET",
             Bracket::Commit => "COMMIT",
             Bracket::Rollback => "ROLLBACK",
         }
     }
 }
 
-/// Words that a command may go on with; none of these phrases is the beginning of another.
-const MODES: &[&[&str]] = &[
-    &["isolation", "level", "serializable"],
-    &["isolation", "level", "repeatable", "read"],
-    &["isolation", "level", "read", "committed"],
-    &["isolation", "level", "read", "uncommitted"],
-    &["read", "only"],
-    &["read", "write"],
-    &["deferrable"],
-    &["not", "deferrable"],
+const NOTHING: Mode = Mode {
+    isolation: None,
+    read_only: None,
+    deferrable: None,
+};
+
+const fn isolated(level: Isolation) -> Mode {
+    Mode {
+        isolation: Some(level),
+        ..NOTHING
+    }
+}
+
+const fn read_only(is: bool) -> Mode {
+    Mode {
+        read_only: Some(is),
+        ..NOTHING
+    }
+}
+
+const fn deferrable(is: bool) -> Mode {
+    Mode {
+        deferrable: Some(is),
+        ..NOTHING
+    }
+}
+
+/// Words that a command may go on with, and what they say; none of these phrases is the beginning
+/// of another.
+const MODES: &[(&[&str], Mode)] = &[
+    (
+        &["isolation", "level", "serializable"],
+        isolated(Isolation::Serializable),
+    ),
+    (
+        &["isolation", "level", "repeatable", "read"],
+        isolated(Isolation::RepeatableRead),
+    ),
+    (
+        &["isolation", "level", "read", "committed"],
+        isolated(Isolation::ReadCommitted),
+    ),
+    (
+        &["isolation", "level", "read", "uncommitted"],
+        isolated(Isolation::ReadUncommitted),
+    ),
+    (&["read", "only"], read_only(true)),
+    (&["read", "write"], read_only(false)),
+    (&["deferrable"], deferrable(true)),
+    (&["not", "deferrable"], deferrable(false)),
 ];
 
 /// Which bracket this text is, and nothing but that.
 pub fn bracket(text: &[u8]) -> Option<Bracket> {
     let mut words = Words(Scanner::new(text, Strings::Standard));
     let bracket = match () {
-        () if words.take(&["begin"]) => Bracket::Begin,
-        () if words.take(&["start", "transaction"]) => Bracket::Start,
-        () if words.take(&["commit"]) || words.take(&["end"]) => Bracket::Commit,
-        () if words.take(&["rollback"]) || words.take(&["abort"]) => Bracket::Rollback,
+        () if words.take(&["begin"]) => {
+            words.noise();
+            Bracket::Begin(words.modes())
+        }
+        () if words.take(&["start", "transaction"]) => Bracket::Start(words.modes()),
+        () if words.take(&["set", "transaction"]) => {
+            let modes = words.modes();
+            Some(modes)
+                .filter(|modes| *modes != NOTHING)
+                .map(Bracket::Set)?
+        }
+        () if words.take(&["commit"]) || words.take(&["end"]) => {
+            words.chain();
+            Bracket::Commit
+        }
+        () if words.take(&["rollback"]) || words.take(&["abort"]) => {
+            words.chain();
+            Bracket::Rollback
+        }
         () => return None,
     };
-    if bracket != Bracket::Start {
-        let _ = words.take(&["work"]) || words.take(&["transaction"]);
-    }
-    match bracket {
-        Bracket::Begin | Bracket::Start => words.modes(),
-        Bracket::Commit | Bracket::Rollback => {
-            words.take(&["and", "no", "chain"]);
-        }
-    }
     words.end().then_some(bracket)
 }
 
@@ -85,17 +136,36 @@ impl Words<'_> {
         true
     }
 
-    /// Passes modes, with commas or without.
-    fn modes(&mut self) {
-        while MODES.iter().any(|mode| self.take(mode)) {
-            let mut behind = self.0.clone();
-            let comma = behind.significant();
+    /// What says nothing.
+    fn noise(&mut self) {
+        let _ = self.take(&["work"]) || self.take(&["transaction"]);
+    }
+
+    fn chain(&mut self) {
+        self.noise();
+        self.take(&["and", "no", "chain"]);
+    }
+
+    /// Passes modes, with commas or without; of two that differ the later one holds.
+    fn modes(&mut self) -> Mode {
+        let mut modes = NOTHING;
+        while let Some(mode) = self.mode() {
+            modes = mode.over(modes);
+            let mut behind = Words(self.0.clone());
+            let comma = behind.0.significant();
             if comma.is_some_and(|token| token.kind == TokenKind::Comma)
-                && MODES.iter().any(|mode| Words(behind.clone()).take(mode))
+                && Words(behind.0.clone()).mode().is_some()
             {
-                self.0 = behind;
+                *self = behind;
             }
         }
+        modes
+    }
+
+    fn mode(&mut self) -> Option<Mode> {
+        let mut modes = MODES.iter();
+        let said = modes.find(|(phrase, _)| self.take(phrase));
+        said.map(|(_, mode)| *mode)
     }
 
     /// Whether nothing but semicolons is left.
@@ -111,23 +181,24 @@ mod tests {
     #[test]
     fn brackets_are_known_in_every_form_that_the_server_takes_and_in_no_other() {
         for (text, expected) in [
-            ("begin", Some(Bracket::Begin)),
-            ("BEGIN;", Some(Bracket::Begin)),
-            (" /* x */ Begin Work ; ", Some(Bracket::Begin)),
+            ("begin", Some("BEGIN")),
+            ("BEGIN;", Some("BEGIN")),
+            (" /* x */ Begin Work ; ", Some("BEGIN")),
             (
                 "begin transaction isolation level serializable, read only deferrable",
-                Some(Bracket::Begin),
+                Some("BEGIN"),
             ),
-            ("begin read write, not deferrable", Some(Bracket::Begin)),
+            ("begin read write, not deferrable", Some("BEGIN")),
             (
                 "start transaction isolation level read committed",
-                Some(Bracket::Start),
+                Some("START TRANSACTION"),
             ),
-            ("commit", Some(Bracket::Commit)),
-            ("end transaction", Some(Bracket::Commit)),
-            ("commit and no chain", Some(Bracket::Commit)),
-            ("rollback work;", Some(Bracket::Rollback)),
-            ("abort", Some(Bracket::Rollback)),
+            ("set transaction read only", Some("SET")),
+            ("commit", Some("COMMIT")),
+            ("end transaction", Some("COMMIT")),
+            ("commit and no chain", Some("COMMIT")),
+            ("rollback work;", Some("ROLLBACK")),
+            ("abort", Some("ROLLBACK")),
             ("begin isolation level chaos", None),
             ("begin,", None),
             ("begin read only,", None),
@@ -136,13 +207,37 @@ mod tests {
             ("begin foo", None),
             ("start", None),
             ("start transaction work", None),
+            ("set transaction", None),
+            ("set transaction snapshot 'x'", None),
+            ("set session characteristics as transaction read only", None),
+            ("set local transaction read only", None),
             ("commit and chain", None),
             ("commit prepared 'x'", None),
             ("rollback to a", None),
             ("\"begin\"", None),
             ("", None),
         ] {
-            assert_eq!(bracket(text.as_bytes()), expected, "{text}");
+            let found = bracket(text.as_bytes()).map(Bracket::tag);
+            assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_transaction_is_to_be_is_read_from_its_words() {
+        let mode = |text: &str| match bracket(text.as_bytes()) {
+            Some(Bracket::Begin(mode) | Bracket::Start(mode) | Bracket::Set(mode)) => Some(mode),
+            Some(Bracket::Commit | Bracket::Rollback) | None => None,
+        };
+        assert_eq!(mode("begin"), Some(NOTHING));
+        assert_eq!(mode("begin read only"), Some(read_only(true)));
+        let strict = isolated(Isolation::Serializable).over(deferrable(true));
+        assert_eq!(
+            mode("start transaction isolation level serializable, deferrable"),
+            Some(strict)
+        );
+        assert_eq!(
+            mode("set transaction read only isolation level repeatable read read write"),
+            Some(isolated(Isolation::RepeatableRead).over(read_only(false)))
+        );
     }
 }

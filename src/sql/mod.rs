@@ -12,7 +12,8 @@
 //! - `cache` remembers what was found of a text, by its print,
 //! - `find` reads a text for all that it says ([`Finding`]), and `judge` says by what the server
 //!   (`builtin`) and the database (`known`) have under its names whether it is provably a read,
-//! - `bracket` knows what opens or closes a transaction and does nothing else.
+//! - `bracket` knows what opens or closes a transaction and does nothing else, and of what kind
+//!   that transaction is (`mode`).
 //!
 //! Nothing outside this room looks at statement text.
 //!
@@ -44,6 +45,7 @@ mod known;
 mod lanes;
 mod list;
 mod literals;
+mod mode;
 mod name;
 mod printer;
 mod quick;
@@ -75,6 +77,7 @@ pub use kind::{Discard, Kind, Target, Value, What};
 pub use known::{Fact, Facts, Known};
 pub use literals::Literals;
 pub use literals::Places;
+pub use mode::{Isolation, Mode};
 pub use name::Name;
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
