@@ -105,9 +105,18 @@ fn difference<'a>(worn: &'a Parameters, wanted: &'a Parameters) -> Vec<Setting<'
     settings
 }
 
-fn is_identity(name: &[u8]) -> bool {
+/// Whether it is who the session acts as. RESET ALL leaves that as it is.
+pub fn is_identity(name: &[u8]) -> bool {
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     is(b"role") || is(b"session_authorization")
+}
+
+/// These settings, but the identities of others.
+pub fn with_identities_of(mut settings: Parameters, others: &Parameters) -> Parameters {
+    for (name, value) in others.iter().filter(|(name, _)| is_identity(name)) {
+        settings.set(name, value);
+    }
+    settings
 }
 
 /// A DateStyle that says half of it keeps the other half: `SQL` after `German` is `SQL, DMY`.

@@ -8,8 +8,8 @@ use crate::backend::Prepared;
 pub struct Change {
     /// The tag to show in place of the one that comes.
     pub tag: Option<&'static str>,
-    /// The session's settings are those of its start-up once it has run, here alone.
-    pub restores: bool,
+    /// Which of the session's settings are those of its start-up once it has run, here alone.
+    pub restores: Restores,
     /// What it does to the connection, once it has run.
     pub effect: Effect,
     /// Which of the client's statements it drops.
@@ -45,6 +45,15 @@ impl Effect {
             Self::None | Self::DeallocateAll => false,
         }
     }
+}
+
+/// What goes back to the start-up, here alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restores {
+    Nothing,
+    /// All but who the session is: RESET ALL leaves a role as it is.
+    Settings,
+    Everything,
 }
 
 /// Which of the client's statements are dropped.

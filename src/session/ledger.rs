@@ -359,7 +359,7 @@ fn count(owed: &VecDeque<Owed>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::change::{Change, Effect, Forgets, Forgotten};
+    use crate::session::change::{Change, Effect, Forgets, Forgotten, Restores};
 
     fn ledger(replies: &[Reply]) -> Ledger {
         let mut ledger = Ledger::default();
@@ -445,7 +445,7 @@ mod tests {
     fn forgets(name: &[u8]) -> Naming {
         Naming::Changes(Box::new(Change {
             tag: None,
-            restores: false,
+            restores: Restores::Nothing,
             effect: Effect::None,
             forgets: Forgets::One(name.into()),
             forgotten: Forgotten::default(),

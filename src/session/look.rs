@@ -170,11 +170,14 @@ impl Session {
             && !(shared && self.takes_back_nothing(reading, text));
         let code = touches.any(Touches::CALL);
         let held = touches.any(HELD) || code || !shared && touches.any(GIVEN_UP);
-        let asks_in_vain = match self.flow.keep {
-            Keep::Session => true,
-            Keep::Pinned(reason) => reason.is_hard(),
-            Keep::No | Keep::Unsettled => false,
+        // Settings are asked for even where nothing else can come of it: RESET ALL may take them
+        // back, and DISCARD ALL the pin.
+        let (asks_in_vain, stays) = match self.flow.keep {
+            Keep::Session | Keep::Pinned(Reason::Startup) => (true, true),
+            Keep::Pinned(reason) => (false, reason.is_hard()),
+            Keep::No | Keep::Unsettled => (false, false),
         };
+        let held = held && !stays;
         if asks_in_vain || !(settings || held) {
             return;
         }
@@ -338,7 +341,7 @@ impl Session {
     pub(super) fn saw(&mut self, looking: Looking) {
         match (looking.lost, looking.about) {
             (true, _) => self.saw_nothing(&looking),
-            (false, About::Settings) => self.saw_settings(&looking.rows),
+            (false, About::Settings) => self.saw_settings(&looking),
             (false, About::Holdings) => self.saw_holdings(&looking),
         }
         let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
@@ -358,16 +361,23 @@ impl Session {
         self.pin(looking.cause(reason));
     }
 
-    fn saw_settings(&mut self, rows: &[Row]) {
+    fn saw_settings(&mut self, looking: &Looking) {
         let Some(lease) = &mut self.lease else { return };
         let pool = Rc::clone(&self.pool);
         let user = &pool.key().user;
         let mut wanted = (*self.identity.parameters).clone();
         let mut worn = (*lease.memory.wearing).clone();
-        for row in rows {
+        let mut seeded = false;
+        for row in &looking.rows {
             let [Some(name), value, set] = row.as_slice() else {
                 continue;
             };
+            // Nobody is told what it is.
+            let is_seed = name.eq_ignore_ascii_case(b"seed");
+            seeded |= is_seed;
+            if is_seed || is_of_transaction(name) {
+                continue;
+            }
             let value = value.as_deref().and_then(unhex);
             let value = value.filter(|_| set.as_deref() == Some(b"t"));
             let plain = self.identity.start.get(name).is_none();
@@ -391,6 +401,9 @@ impl Session {
                 true => wanted,
                 false => Arc::new(worn),
             };
+        }
+        if seeded {
+            self.pin(looking.cause(Reason::Seed));
         }
     }
 
@@ -427,6 +440,16 @@ impl Session {
 /// Whether a look can tell that this is over.
 pub(super) fn is_seen(reason: Reason) -> bool {
     REASONS.contains(&reason)
+}
+
+/// Whether it is the open transaction's, and every next one begins without it.
+fn is_of_transaction(name: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [
+        b"transaction_isolation",
+        b"transaction_read_only",
+        b"transaction_deferrable",
+    ];
+    names.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 /// Whether the value of an identity is that of who has taken on none.

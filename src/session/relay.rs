@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     End, Io, Keep, Session,
-    change::Effect,
+    adopt::with_identities_of,
+    change::{Effect, Restores},
     ledger::{Owed, Reply},
     pin,
     role::{Naming, Role},
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::net;
 use crate::protocol::{
+    Parameters,
     backend::{self, Kind, Status},
     frame::{self, HEADER, Header},
 };
@@ -403,14 +405,27 @@ impl Session {
             && !own
             && let Some(lease) = &mut self.lease
         {
-            lease.memory.wearing = std::sync::Arc::default();
+            let bare = match change.effect {
+                Effect::DiscardAll => Parameters::default(),
+                Effect::None
+                | Effect::ResetAll
+                | Effect::DeallocateAll
+                | Effect::ResetAndDeallocateAll => {
+                    with_identities_of(Parameters::default(), &lease.memory.wearing)
+                }
+            };
+            lease.memory.wearing = std::sync::Arc::new(bare);
             self.flow.resetting |= self.flow.watch.is_some() && !self.identity.start.is_empty();
         }
         if change.effect == Effect::DiscardAll && !own {
             self.unpin();
         }
-        if change.restores || change.effect == Effect::DiscardAll {
-            self.restore(change.restores);
+        match change.restores {
+            Restores::Nothing if change.effect == Effect::DiscardAll => {
+                self.restore(Restores::Everything, false);
+            }
+            Restores::Nothing => {}
+            what @ (Restores::Settings | Restores::Everything) => self.restore(what, true),
         }
         match change.tag {
             Some(tag) => {
@@ -421,13 +436,17 @@ impl Session {
         }
     }
 
-    /// All settings of the session are those of its start-up; `here`: the backend does not know.
-    fn restore(&mut self, here: bool) {
+    /// The settings of the session are those of its start-up; `here`: the backend does not know.
+    fn restore(&mut self, what: Restores, here: bool) {
         self.flow.resetting = false;
         if !self.has_set_nothing() {
             self.flow.retell |= here;
             let start = (*self.identity.start).clone();
-            self.become_of(start);
+            let restored = match what {
+                Restores::Everything | Restores::Nothing => start,
+                Restores::Settings => with_identities_of(start, &self.identity.parameters),
+            };
+            self.become_of(restored);
         }
     }
 }

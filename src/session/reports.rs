@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{
     Keep, Session,
+    adopt::with_identities_of,
     relay::{Break, GATHER, Step},
     splice::Splice,
 };
@@ -12,6 +13,9 @@ use crate::protocol::{
     backend,
     frame::{HEADER, Header},
 };
+
+/// They change with who the session acts as.
+const TELL_WHO: [&[u8]; 2] = [b"is_superuser", b"session_authorization"];
 
 impl Session {
     /// A reported setting is told when it differs from what the client was last told, whoever
@@ -77,8 +81,15 @@ impl Session {
     /// Settings that were taken back here alone: the client is told, as the server would.
     pub(super) fn retell(&mut self, splice: &mut Splice<'_>) {
         let first = Rc::clone(&self.identity.told_first);
+        let parameters = &self.identity.parameters;
+        let identities = with_identities_of((*self.identity.start).clone(), parameters);
+        let acts_as_other = identities != *self.identity.start;
         for (name, value) in first.iter() {
-            if self.identity.told.get(name) == Some(value) || backend::is_backends_own(name) {
+            let stays = acts_as_other && TELL_WHO.contains(&name);
+            if stays
+                || self.identity.told.get(name) == Some(value)
+                || backend::is_backends_own(name)
+            {
                 continue;
             }
             backend::put_parameter_status(splice.insert(), name, value);

@@ -7,7 +7,8 @@
 
 use super::{
     Keep, Session,
-    change::{Change, Effect, Forgets, Forgotten},
+    adopt::is_identity,
+    change::{Change, Effect, Forgets, Forgotten, Restores},
     names, pin,
     role::Name,
 };
@@ -37,9 +38,9 @@ impl Substitute {
     }
 
     /// What takes back all settings of a session that has them from its own picture alone.
-    fn restoring(tag: &'static str, forgets: Forgets) -> Self {
+    fn restoring(tag: &'static str, restores: Restores, forgets: Forgets) -> Self {
         let mut substitute = Self::harmless(tag, forgets);
-        substitute.change.restores = true;
+        substitute.change.restores = restores;
         substitute
     }
 
@@ -48,7 +49,7 @@ impl Substitute {
             text: Some(text),
             change: Change {
                 tag: Some(tag),
-                restores: false,
+                restores: Restores::Nothing,
                 effect: Effect::None,
                 forgets,
                 forgotten: Forgotten::default(),
@@ -65,7 +66,7 @@ impl Substitute {
             text: None,
             change: Change {
                 tag: None,
-                restores: false,
+                restores: Restores::Nothing,
                 effect,
                 forgets,
                 forgotten: Forgotten::default(),
@@ -103,7 +104,10 @@ impl Session {
 
     fn discard(&self, what: Discard) -> Option<Substitute> {
         match (what, self.is_shared(), self.is_outside()) {
-            (Discard::All, true, true) => Some(Substitute::restoring(DISCARD_ALL, Forgets::All)),
+            (Discard::All, true, true) => {
+                let all = Restores::Everything;
+                Some(Substitute::restoring(DISCARD_ALL, all, Forgets::All))
+            }
             // In a transaction it fails by itself.
             (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),
             (Discard::Temp, true, _) => {
@@ -118,7 +122,7 @@ impl Session {
 
     fn reset_all(&self) -> Substitute {
         match self.resets_here() {
-            true => Substitute::restoring("RESET", Forgets::Nothing),
+            true => Substitute::restoring("RESET", Restores::Settings, Forgets::Nothing),
             false => Substitute::itself(Effect::ResetAll),
         }
     }
@@ -192,7 +196,8 @@ impl Session {
             self.flow.pinned_anew = None;
             self.flow.watch = None;
         }
-        self.flow.resetting |= change.restores && !self.has_set_nothing();
+        let restores = change.restores != Restores::Nothing;
+        self.flow.resetting |= restores && !self.has_set_nothing();
         let forgotten = match &change.forgets {
             Forgets::Nothing => return,
             Forgets::One(name) => {
@@ -265,10 +270,6 @@ fn without_reset_all(text: &[u8], parameters: &Parameters) -> Option<Vec<u8>> {
         out.splice(span.start..span.end, command);
     }
     Some(out)
-}
-
-fn is_identity(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"role") || name.eq_ignore_ascii_case(b"session_authorization")
 }
 
 /// A custom name has dots, and each part is an identifier.

@@ -2,7 +2,7 @@
 
 use super::{
     Session,
-    change::Effect,
+    change::{Effect, Restores},
     ledger::{Owed, Reply},
     role::{Naming, Role},
 };
@@ -90,7 +90,7 @@ impl Session {
             Naming::Supplies(statement) => self.forget_upstream(&statement),
             Naming::Forgets(name) => self.names.insert(name.name, name.statement),
             Naming::Changes(change) => {
-                self.flow.resetting &= !change.restores;
+                self.flow.resetting &= change.restores == Restores::Nothing;
                 if change.effect == Effect::DiscardAll {
                     self.watch_everything();
                 }

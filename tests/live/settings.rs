@@ -98,6 +98,7 @@ fn settings_of_any_value_and_spelling_go_with_their_session() {
                 "set role pg_monitor",
                 "select 1",
                 "set role pg_monitor|reset role",
+                "set role pg_monitor|reset all",
                 "set role none",
             ],
             "select current_user, session_user",
