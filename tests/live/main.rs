@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod admin;
 mod bench;
 mod builtin;

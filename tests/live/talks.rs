@@ -200,7 +200,7 @@ impl Scene {
 }
 
 /// Request by request.
-fn same(seen: &[Frame], expected: &[Frame]) -> bool {
+pub fn same(seen: &[Frame], expected: &[Frame]) -> bool {
     let requests = |frames: &[Frame]| -> Vec<Vec<Frame>> {
         let requests = frames.split_inclusive(|frame| frame.tag == b'Z');
         requests.map(<[Frame]>::to_vec).collect()
@@ -263,7 +263,7 @@ fn answers(wire: &mut Wire, step: &Step) -> Vec<Frame> {
 
 /// Two databases number their tables differently. The server names the line of its source where a
 /// statement is stale; the ambassador, which says the same in its place, does not know it.
-fn without_oids(mut frame: Frame) -> Frame {
+pub fn without_oids(mut frame: Frame) -> Frame {
     if frame.code() == "0A000" {
         let fields = frame.body.split_inclusive(|&byte| byte == 0);
         frame.body = fields
