@@ -15,6 +15,8 @@ use clap::Parser;
 
 use crate::admin::probe;
 use crate::config::{self, Cli, Command, Refusal, World};
+#[cfg(debug_assertions)]
+use crate::session::sabotage;
 
 /// Runs the program that the command line asks for.
 pub fn main() -> ExitCode {
@@ -22,6 +24,8 @@ pub fn main() -> ExitCode {
         variable: &config::from_environment,
         cpus: config::cpus(),
     };
+    #[cfg(debug_assertions)]
+    sabotage::arm((world.variable)(sabotage::VARIABLE).as_deref());
     match Cli::parse().into_command() {
         Command::Run(run) => match config::load(&run, &world) {
             Ok(config) => serve::serve(config),

@@ -11,6 +11,7 @@ use super::{
     ledger::{Ledger, Reply},
     prepared::{Registry, Scope},
     role::Role,
+    sabotage::{Part, without},
 };
 use crate::backend::{Connection, Statement};
 use crate::protocol::{Parameters, frontend};
@@ -34,7 +35,7 @@ pub fn adopt(
     out: &mut Vec<u8>,
 ) {
     let worn = Arc::clone(&connection.memory.wearing);
-    if fits(&worn, wanted) {
+    if fits(&worn, wanted) || without(Part::Adopt) {
         return;
     }
     let encoding = encoding_of_values(connection, wanted);

@@ -5,6 +5,7 @@ use super::{
     forward::Step,
     handle::Pinned,
     pin::{self, Cause, Reason},
+    sabotage::{Part, without},
     splice::Splice,
 };
 use crate::backend::SOMEBODYS;
@@ -43,6 +44,9 @@ impl Session {
 
     /// Nothing is left that only this connection has, but what was sent behind.
     pub(super) fn unpin(&mut self) {
+        if without(Part::Unpin) {
+            return;
+        }
         let was_pinned = match self.flow.keep {
             Keep::Pinned(_) => true,
             Keep::Unsettled => false,

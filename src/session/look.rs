@@ -15,6 +15,7 @@ use super::{
     ledger::Reply,
     pin::{self, Cause, Reason},
     role::Role,
+    sabotage::{Part, without},
 };
 use crate::protocol::{Parameters, backend, frontend};
 use crate::sql::{self, Effect, Fingerprint, Kind, Reading, Touches, Value};
@@ -178,7 +179,7 @@ impl Session {
             Keep::No | Keep::Unsettled => (false, false),
         };
         let held = held && !stays;
-        if asks_in_vain || !(settings || held) {
+        if asks_in_vain || !(settings || held) || without(Part::Look) {
             return;
         }
         let mut watch = self.flow.watch.take().unwrap_or_default();
@@ -386,6 +387,7 @@ impl Session {
                     wanted.set(name, &value);
                     worn.set(name, &value);
                 }
+                None if without(Part::TakeBack) => {}
                 None => {
                     worn.remove(name);
                     match self.identity.start.get(name) {

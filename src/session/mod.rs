@@ -36,6 +36,7 @@ mod request;
 mod reset;
 mod rest;
 mod role;
+pub mod sabotage;
 mod settings;
 mod shape;
 mod snapshot;

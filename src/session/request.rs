@@ -8,6 +8,7 @@ use super::{
     ledger::Reply,
     pin,
     role::{Naming, Role},
+    sabotage::{Part, without},
     splice::Splice,
 };
 use crate::pool::{Acquired, Wish};
@@ -185,7 +186,7 @@ impl Session {
 
     /// In session pooling the connection is the client's own: its names go up as they are.
     pub(super) fn is_verbatim(&self) -> bool {
-        self.settings.pool_mode == PoolMode::Session
+        self.settings.pool_mode == PoolMode::Session || without(Part::Rename)
     }
 
     /// Heeds what the text does to the session.

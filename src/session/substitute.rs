@@ -11,6 +11,7 @@ use super::{
     change::{Change, Effect, Forgets, Forgotten, Restores},
     names, pin,
     role::Name,
+    sabotage::{Part, without},
 };
 use crate::protocol::{Parameters, backend::Status};
 use crate::sql;
@@ -79,6 +80,9 @@ impl Session {
     /// What to send in place of this text; `None`: itself, and nothing is to be noted.
     #[inline]
     pub(super) fn substitute(&self, reading: &Reading, text: &[u8]) -> Option<Substitute> {
+        if without(Part::Substitute) {
+            return None;
+        }
         if reading.count != 1 {
             return self.of_several(reading, text);
         }

@@ -5,6 +5,7 @@ use super::{
     change::{Effect, Restores},
     ledger::{Owed, Reply},
     role::{Naming, Role},
+    sabotage::{Part, without},
 };
 use crate::backend::{SOMEBODYS, Statement};
 use crate::sql::Stake;
@@ -36,6 +37,9 @@ impl Session {
 
     /// None of these will have been done: what they promised is taken back.
     pub(super) fn undo(&mut self, owed: Vec<Owed>, cause: Cause) {
+        if without(Part::Undo) {
+            return;
+        }
         // Backwards: what was changed twice is to be what it was before the first time.
         for (at, owed) in owed.into_iter().enumerate().rev() {
             let failed = at == 0 && cause == Cause::Failure;

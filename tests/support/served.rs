@@ -37,9 +37,15 @@ impl Served {
 
     /// The ambassador with these arguments; where it listens is added.
     pub fn ambassador_with(args: &[&str]) -> Self {
+        Self::ambassador_in(&[], args)
+    }
+
+    /// The same with these variables.
+    pub fn ambassador_in(variables: &[(&str, &str)], args: &[&str]) -> Self {
         Self::start(|port| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_pg-ambassador"));
             command
+                .envs(variables.iter().copied())
                 // Its usual address is one for all the ambassadors of this machine.
                 .env("AMBASSADOR_ADMIN", "")
                 .args(args)

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pg_ambassador::sql::{self, Touches};
+use pg_ambassador::{
+    session::sabotage::{Part, VARIABLE},
+    sql::{self, Touches},
+};
 
 use super::{
     seat::{Ear, Heard, Seat},
@@ -78,6 +81,16 @@ impl Theatre {
 
     /// Where the two part in these steps, if they do.
     pub fn difference(&self, pool_size: usize, steps: &[Step]) -> Option<Difference> {
+        self.difference_without(None, pool_size, steps)
+    }
+
+    /// The same, where the ambassador leaves a part undone.
+    pub fn difference_without(
+        &self,
+        part: Option<Part>,
+        pool_size: usize,
+        steps: &[Step],
+    ) -> Option<Difference> {
         for database in [&self.database, &self.apart] {
             let port = support::cluster().port();
             let mut wire = Wire::login(port, database, &[]).unwrap();
@@ -87,7 +100,10 @@ impl Theatre {
         // What one game leaves behind is not to be met by the next.
         let size = pool_size.to_string();
         let arguments = ["--workers", "1", "--pool-size", &size];
-        let served = Served::ambassador(support::cluster(), &arguments);
+        let upstream = support::cluster().url("postgres");
+        let arguments = [&["--upstream", &upstream], &arguments[..]].concat();
+        let part = part.map(|part| (VARIABLE, part.name()));
+        let served = Served::ambassador_in(part.as_slice(), &arguments);
         let mut game = Game::new(self, pool_size, &served);
         for (at, step) in steps.iter().enumerate() {
             game.at = at;

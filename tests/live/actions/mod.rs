@@ -3,7 +3,8 @@
 //! Everything that they hear is the same, message by message.
 //!
 //! Where a game parts, its script is made as short as it gets and shown with its seed;
-//! `ACTIONS_SEED=7` plays that game alone, `ACTIONS_POOL=1` in a pool of that size. Notifications
+//! `ACTIONS_SEED=7` plays that game alone, or those of `7..20`, `ACTIONS_POOL=1` in a pool of that
+//! size. Notifications
 //! of others are compared among themselves, as their place among the other messages is nobody's
 //! promise; one's own have theirs.
 //!
@@ -30,6 +31,8 @@ use std::{
 };
 
 use fastrand::Rng;
+#[cfg(debug_assertions)]
+use pg_ambassador::session::sabotage::Part;
 
 use self::{
     game::{Difference, Theatre},
@@ -70,13 +73,45 @@ fn there_are_forty_kinds_of_actions_and_all_of_them_are_played() {
     assert!(rare.is_empty(), "too seldom: {rare:?}");
 }
 
+/// Else the games would not see what they are to see.
+#[test]
+#[cfg(debug_assertions)]
+fn whatever_part_is_left_undone_is_seen_within_ten_thousand_actions() {
+    let parts = Mutex::new(Part::ALL.to_vec());
+    let missed = Mutex::new(Vec::new());
+    let next = || parts.lock().unwrap().pop();
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                let theatre = Theatre::new();
+                while let Some(part) = next() {
+                    let is_seen = |seed| {
+                        let script = script(seed);
+                        let pool = pool_size(seed);
+                        let seen = theatre.difference_without(Some(part), pool, &script);
+                        let seen = seen.filter(|one| !one.shown.is_empty());
+                        seen.inspect(|one| println!("{part:?}, seed {seed}:\n{}", one.shown))
+                            .is_some()
+                    };
+                    if !(0..50).any(is_seen) {
+                        missed.lock().unwrap().push(part);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(missed.into_inner().unwrap(), []);
+}
+
 /// Plays a game for each seed and finds no difference.
 #[track_caller]
 fn play(seeds: Range<u64>) {
-    let asked = env::var("ACTIONS_SEED")
-        .ok()
-        .map(|seed| seed.parse().unwrap());
-    let seeds = asked.map_or(seeds, |seed: u64| seed..seed + 1);
+    let asked = env::var("ACTIONS_SEED").ok().map(|asked| {
+        let (first, last) = asked.split_once("..").unwrap_or((&asked, ""));
+        let first = first.parse().unwrap();
+        first..last.parse().unwrap_or(first + 1)
+    });
+    let seeds = asked.unwrap_or(seeds);
     let (first, last, begun) = (seeds.start, seeds.end, Instant::now());
     println!("seeds {seeds:?}");
     let next = AtomicU64::new(first);
