@@ -1,8 +1,9 @@
 //! What the console may ask of the house. Implemented where the workers are.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Detail, History, Report};
+use crate::backend::Fleet;
 use crate::net::tls::State;
 use crate::session::SessionId;
 
@@ -22,6 +23,9 @@ pub trait House {
 
     /// The databases of the configuration, in its order.
     fn databases(&self) -> &[Database];
+
+    /// The backends of the databases that have several, by the names of their entries.
+    fn fleets(&self) -> Vec<(String, Arc<Fleet>)>;
 
     /// The certificates of both sides, and how their files are.
     fn papers(&self) -> Vec<State>;

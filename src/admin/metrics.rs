@@ -1,14 +1,19 @@
 //! The metrics, by their names, in Prometheus' text format. Nobody outside of this module knows a name.
 
+mod backends;
 mod certificates;
 mod page;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tokio::task::yield_now;
 
 use self::page::{Kind, Page};
 use super::{Census, Clients, History, PoolHistory, remembered_as};
+use crate::backend::{Fleet, Member};
 use crate::net::tls::State;
 use crate::pool::{Counts, Key};
 use crate::route::{CLASSES, Decision};
@@ -17,9 +22,6 @@ use crate::telemetry::counters::{CONNECTED, Times, Totals};
 /// Of the format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every backend is the primary, until the ambassador asks for roles.
-const ROLE: &str = "primary";
-
 /// What is told of the process as a whole.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -27,6 +29,9 @@ pub struct Process {
     /// The same for the same configuration; below 2^53, which a metric's value keeps exactly.
     pub config_hash: u64,
 }
+
+/// The backends of the databases that have several, by the names of their entries.
+pub type Fleets = Vec<(String, Arc<Fleet>)>;
 
 /// A family: writes its lines.
 type Family = fn(&mut Page, &Figures);
@@ -49,6 +54,7 @@ const FAMILIES: &[Family] = &[
     upstream_connect_times,
     received,
     sent,
+    backends::backends,
     certificates::certificates,
     process,
 ];
@@ -60,11 +66,13 @@ pub async fn render(
     history: History,
     census: Vec<Census>,
     papers: Vec<State>,
+    fleets: Fleets,
 ) -> String {
-    let figures = Figures {
+    let mut figures = Figures {
         papers,
         ..Figures::new(process.clone(), history, census)
     };
+    figures.heed(fleets);
     let mut page = Page::default();
     for family in FAMILIES {
         family(&mut page, &figures);
@@ -80,13 +88,16 @@ struct Figures {
     refused: Vec<(String, BTreeMap<&'static str, u64>)>,
     panics: u64,
     papers: Vec<State>,
+    fleets: Fleets,
     /// Remembered.
     verdicts: usize,
 }
 
 /// One pool, all workers together.
 struct Pool {
+    entry: String,
     database: String,
+    role: &'static str,
     backend: String,
     user: String,
     size: Option<usize>,
@@ -124,8 +135,23 @@ impl Figures {
             refused: history.refused,
             panics: history.panics,
             papers: Vec::new(),
+            fleets: Vec::new(),
             verdicts,
         }
+    }
+
+    /// Takes in what is known of backends. A pool's role is its backend's: what was counted before
+    /// a failover goes with it.
+    fn heed(&mut self, fleets: Fleets) {
+        for pool in &mut self.pools {
+            let fleet = fleets.iter().find(|(entry, _)| *entry == pool.entry);
+            let primary = fleet.and_then(|(_, fleet)| fleet.members().get(fleet.primary()?));
+            let is_primary = |one: &Member| one.backend.address.to_string() == pool.backend;
+            if fleet.is_some() && !primary.is_some_and(is_primary) {
+                pool.role = "replica";
+            }
+        }
+        self.fleets = fleets;
     }
 
     /// The values of one family: of pools that its labels do not tell apart, the sum.
@@ -162,6 +188,8 @@ impl Pool {
         let key = remembered_as(&key, &totals);
         Self {
             database: key.name().into_owned(),
+            role: "primary",
+            entry: key.entry,
             user: String::from_utf8_lossy(&key.user).into_owned(),
             backend: key.backend,
             size,
@@ -306,7 +334,7 @@ fn transactions(page: &mut Page, figures: &Figures) {
     );
     let values = figures.sums(|pool| {
         let [database, backend, _] = pool.labels();
-        [([database, backend, ROLE], pool.totals.transactions)]
+        [([database, backend, pool.role], pool.totals.transactions)]
     });
     samples(page, ["database", "backend", "role"], values);
 }
@@ -320,14 +348,14 @@ fn statements(page: &mut Page, figures: &Figures) {
     );
     let values = figures.sums(|pool| {
         let is_judged = !pool.totals.classes.is_empty();
-        let labels = [pool.database.as_str(), ROLE];
+        let labels = [pool.database.as_str(), pool.role];
         (!is_judged).then_some((labels, pool.totals.statements))
     });
     samples(page, ["database", "role"], values);
     let values = figures.sums(|pool| {
         let counts = CLASSES.iter().zip(&pool.totals.classes);
         let counts = counts.filter(|(_, count)| **count > 0);
-        counts.map(|(class, &count)| ([pool.database.as_str(), ROLE, class.name()], count))
+        counts.map(|(class, &count)| ([pool.database.as_str(), pool.role, class.name()], count))
     });
     samples(page, ["database", "role", "class"], values);
 }
@@ -377,7 +405,12 @@ fn statement_times(page: &mut Page, figures: &Figures) {
         Kind::Histogram,
         "From sending a request upstream to its end; under load a sample, some hundred a second.",
     );
-    let values = figures.times(|pool| ([pool.database.as_str(), ROLE], &pool.totals.request_times));
+    let values = figures.times(|pool| {
+        (
+            [pool.database.as_str(), pool.role],
+            &pool.totals.request_times,
+        )
+    });
     histograms(page, ["database", "role"], values);
 }
 
@@ -512,7 +545,7 @@ mod tests {
             pools,
             ..History::default()
         };
-        render(&process, history, Vec::new(), Vec::new()).await
+        render(&process, history, Vec::new(), Vec::new(), Vec::new()).await
     }
 
     #[tokio::test]

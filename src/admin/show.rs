@@ -9,12 +9,15 @@ mod sockets;
 mod stats;
 mod time;
 
+use std::sync::Arc;
+
 use super::{
     House,
     house::Pauses,
     report::{Detail, Report},
     table::{Column, Row, number, text},
 };
+use crate::backend::Fleet;
 
 /// What can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +144,8 @@ pub struct Facts<'a, H> {
     pub house: &'a H,
     pub reports: Vec<Report>,
     pub pauses: Pauses,
+    /// What is known of backends, where there are several.
+    pub fleets: Vec<(String, Arc<Fleet>)>,
 }
 
 impl<'a, H: House> Facts<'a, H> {
@@ -149,6 +154,7 @@ impl<'a, H: House> Facts<'a, H> {
             house,
             reports: house.reports(topic.detail()).await,
             pauses: house.pauses(),
+            fleets: house.fleets(),
         }
     }
 }

@@ -77,12 +77,13 @@ impl Subject for Told {
     }
 
     async fn without_primary(&self) -> Vec<String> {
-        self.primaries.missing().await
+        self.primaries.missing(self.door.fleets()).await
     }
 
     async fn metrics(&self) -> String {
         let (history, census) = (self.door.history(), self.door.census().await);
-        metrics::render(&self.process, history, census, self.door.papers()).await
+        let (papers, fleets) = (self.door.papers(), self.door.fleets());
+        metrics::render(&self.process, history, census, papers, fleets).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! often than there is news to expect.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -10,7 +10,8 @@ use std::{
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::dial::{self, Seen};
-use crate::backend::ConnectError;
+use crate::admin::metrics::Fleets;
+use crate::backend::{ConnectError, Fleet, Member, Standing};
 use crate::config::{Config, HealthSettings, Own, own};
 use crate::protocol::SqlState;
 use crate::server::Database;
@@ -38,7 +39,8 @@ impl Primaries {
     }
 
     /// Those that cannot be used, each with the reason.
-    pub async fn missing(self: &Rc<Self>) -> Vec<String> {
+    /// Of a database whose backends are watched that is known already, by its fleet.
+    pub async fn missing(self: &Rc<Self>, fleets: Fleets) -> Vec<String> {
         // Who comes while somebody asks waits for that answer.
         let mut last = self.last.lock().await;
         if let Some((when, missing)) = &*last
@@ -46,15 +48,20 @@ impl Primaries {
         {
             return missing.clone();
         }
-        let missing = self.ask().await;
+        let missing = self.ask(&fleets).await;
         *last = Some((Instant::now(), missing.clone()));
         missing
     }
 
-    async fn ask(self: &Rc<Self>) -> Vec<String> {
+    async fn ask(self: &Rc<Self>, fleets: &Fleets) -> Vec<String> {
         let mut asked = HashSet::new();
         let mut dials = JoinSet::new();
+        let mut watched = BTreeSet::new();
         for (at, database) in self.databases.iter().enumerate() {
+            if let Some((_, fleet)) = fleets.iter().find(|(entry, _)| entry == database.entry()) {
+                watched.extend(without(fleet));
+                continue;
+            }
             let backends = database.backends.iter();
             let addresses: Vec<_> = backends.map(|one| &one.address).collect();
             // Several databases of one server are one question.
@@ -63,9 +70,8 @@ impl Primaries {
                 dials.spawn_local(these.ask_one(at));
             }
         }
-        let mut missing: Vec<String> = dials.join_all().await.into_iter().flatten().collect();
-        missing.sort();
-        missing
+        watched.extend(dials.join_all().await.into_iter().flatten());
+        watched.into_iter().collect()
     }
 
     /// `None`: one of its backends can be used.
@@ -92,6 +98,27 @@ impl Primaries {
         let why = judge(seen, backend.role)?;
         Some(format!("{}: no usable primary: {why}", backend.address))
     }
+}
+
+/// What speaks against each of these backends; `None`: one is the primary.
+fn without(fleet: &Fleet) -> Option<String> {
+    let members = fleet.members();
+    if let Some(primary) = fleet.primary().and_then(|at| members.get(at))
+        && primary.standing() != Standing::Down
+    {
+        return None;
+    }
+    let against = |member: &Member| {
+        let why = match member.standing() {
+            Standing::Replica => "it is a standby".to_owned(),
+            Standing::Unknown => "it has not answered yet".to_owned(),
+            Standing::Down | Standing::Lagging | Standing::Primary => {
+                member.trouble().unwrap_or_else(|| "it is down".to_owned())
+            }
+        };
+        format!("{}: no usable primary: {why}", member.backend.address)
+    };
+    Some(members.iter().map(against).collect::<Vec<_>>().join("\n"))
 }
 
 /// What speaks against a primary. A login of ours that is refused does not: the server is there,

@@ -4,7 +4,7 @@
 //! with a few loads, and ring its bell when they miss something.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -26,6 +26,19 @@ pub enum Standing {
     Lagging,
 }
 
+impl Standing {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Down => "down",
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+            Self::Lagging => "lagging",
+        }
+    }
+}
+
 /// The backends of one database.
 #[derive(Debug)]
 pub struct Fleet {
@@ -38,6 +51,8 @@ pub struct Fleet {
     wanted: AtomicBool,
     /// Rung when somebody does, and when a connection says what its server has become.
     bell: Arc<Notify>,
+    /// How often another has taken the place of a primary.
+    failovers: AtomicU64,
 }
 
 /// One of them.
@@ -49,6 +64,8 @@ pub struct Member {
     pub samples: Samples,
     pub lag_bytes: AtomicU64,
     pub lag_millis: AtomicU64,
+    /// What keeps it from being used, or makes it odd, as it was told.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What somebody saw last, and where: nothing older may be shown to him.
@@ -74,6 +91,7 @@ impl Fleet {
             samples: Samples::default(),
             lag_bytes: AtomicU64::new(0),
             lag_millis: AtomicU64::new(0),
+            trouble: Mutex::default(),
         };
         Self {
             members: backends.iter().map(member).collect(),
@@ -81,6 +99,7 @@ impl Fleet {
             epoch: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             bell: Arc::default(),
+            failovers: AtomicU64::new(0),
         }
     }
 
@@ -139,6 +158,25 @@ impl Fleet {
         mark.at == at || wanted.is_some_and(|wanted| candidate >= Some(wanted))
     }
 
+    /// A server may have been restarted, and a replica that was shows for a while less than it did:
+    /// all marks are void, and where it is has to be asked anew.
+    pub fn restarted(&self, at: usize) {
+        if let Some(member) = self.members.get(at) {
+            member.samples.forget();
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Another has taken the place of a primary.
+    pub fn count_failover(&self) {
+        self.failovers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that has happened.
+    pub fn failovers(&self) -> u64 {
+        self.failovers.load(Ordering::Relaxed)
+    }
+
     /// Positions are of use now: they are asked for more often for a while.
     pub fn want(&self) {
         if !self.wanted.swap(true, Ordering::AcqRel) {
@@ -163,6 +201,18 @@ impl Fleet {
 }
 
 impl Member {
+    /// What there is to tell of it; `None`: nothing.
+    pub fn put_trouble(&self, trouble: Option<String>) {
+        let mut held = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = trouble;
+    }
+
+    /// What was last told.
+    pub fn trouble(&self) -> Option<String> {
+        let held = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
+    }
+
     #[inline]
     pub fn standing(&self) -> Standing {
         match self.standing.load(Ordering::Acquire) {
@@ -225,6 +275,22 @@ mod tests {
         assert_eq!(fleet.primary(), Some(1));
         let former = fleet.members().first().map(Member::standing);
         assert_eq!(former, Some(Standing::Replica));
+    }
+
+    #[test]
+    fn what_a_replica_showed_before_a_restart_it_may_not_show_after_it() {
+        let fleet = fleet(&[Role::Primary, Role::Replica]);
+        sample(&fleet, 0, 100);
+        sample(&fleet, 1, 100);
+        let mark = fleet.mark(1);
+        assert!(fleet.shows(1, mark));
+        fleet.restarted(1);
+        assert!(!fleet.shows(1, mark));
+        let mark = fleet.mark(0);
+        sample(&fleet, 0, 100);
+        assert!(!fleet.shows(1, mark));
+        sample(&fleet, 1, 100);
+        assert!(fleet.shows(1, mark));
     }
 
     #[test]

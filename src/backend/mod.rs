@@ -12,7 +12,9 @@ mod memory;
 mod secure;
 mod settings;
 mod tls_error;
+mod trail;
 mod version;
+mod watch;
 mod wire;
 
 pub use ask::{AskError, Row, Show};
@@ -26,3 +28,4 @@ pub use secure::{Encryption, Negotiation, Words};
 pub use settings::{ChannelBinding, Demand, Keepalive, RequireAuth, Settings};
 pub use tls_error::{TlsError, Why};
 pub use version::Dialect;
+pub use watch::{Finding, Identity, Odd, Said, Watch};

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::admin::{self, Console, Detail, History, House, Pauses, Report, Rights, Visitor};
 use crate::auth::Method;
+use crate::backend::Fleet;
 use crate::net::{Link, tls::State};
 use crate::protocol::Parameters;
 use crate::protocol::backend::{
@@ -202,6 +203,10 @@ impl House for Plan {
 
     fn databases(&self) -> &[admin::Database] {
         &self.databases
+    }
+
+    fn fleets(&self) -> Vec<(String, Arc<Fleet>)> {
+        Plan::fleets(self)
     }
 
     fn papers(&self) -> Vec<State> {

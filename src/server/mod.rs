@@ -9,11 +9,13 @@ mod knock;
 mod login;
 mod numbers;
 mod plan;
+mod question;
 mod reader;
 mod rotation;
 mod settings;
 mod verdicts;
 mod verifiers;
+mod watcher;
 mod worker;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
@@ -21,6 +23,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 use tokio::sync::oneshot;
 
 use crate::admin::{Census, History};
+use crate::backend::Fleet;
 use crate::net::tls::State;
 use accept::Listener;
 pub use catalogs::trust;
@@ -83,6 +86,11 @@ impl Door {
     /// How much every worker has at the moment.
     pub async fn census(&self) -> Vec<Census> {
         self.0.census().await
+    }
+
+    /// The backends of the databases that have several, by the names of their entries.
+    pub fn fleets(&self) -> Vec<(String, Arc<Fleet>)> {
+        self.0.fleets()
     }
 
     /// Reads all certificates, keys and authorities anew.

@@ -16,11 +16,12 @@ use tokio::sync::{
 };
 
 use super::{
-    Database, Settings, console, numbers::Marks, rotation::Rotation, verdicts::Place, worker::Mail,
+    Database, OwnLogin, Settings, console, numbers::Marks, rotation::Rotation, verdicts::Place,
+    worker::Mail,
 };
 use crate::admin::{self, Pauses};
 use crate::auth::Seed;
-use crate::backend::{ConnectionId, Dialect, Parcel, Seats};
+use crate::backend::{ConnectionId, Dialect, Fleet, Parcel, Seats};
 use crate::net::Detached;
 use crate::pool::{self, Exchange, Key, Pins, Post};
 use crate::session::{CancelKeys, Snapshot};
@@ -59,8 +60,12 @@ pub struct Plan {
     pub seed: Seed,
     /// What keeps texts from being made to share a fingerprint.
     pub print_seed: u64,
+    /// What is known of the backends of each database that has several, by its entry's name.
+    fleets: HashMap<String, Arc<Fleet>>,
     /// What is known of each database's names.
     snapshots: Mutex<HashMap<Place, Weak<Snapshot>>>,
+    /// As whom a client of a database with several backends came last, by its entry's name.
+    logins: Mutex<HashMap<String, OwnLogin>>,
 }
 
 /// What the workers' pools share, by their keys.
@@ -86,6 +91,8 @@ impl Plan {
         let doorbooks = (0..workers).map(doorbook).collect();
         let plan = Self {
             databases: console::databases(&settings),
+            fleets: fleets(&settings),
+            logins: Mutex::default(),
             rotation: Rotation::of(&settings),
             pauses: Mutex::default(),
             marks: Mutex::new(Marks::new(Instant::now())),
@@ -170,6 +177,35 @@ impl Plan {
         backends.entry(backend.to_owned()).or_default().clone()
     }
 
+    /// What is known of the backends of a database; `None`: it has but one.
+    pub fn fleet(&self, database: &Database) -> Option<&Arc<Fleet>> {
+        self.fleets.get(database.entry())
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn fleets(&self) -> Vec<(String, Arc<Fleet>)> {
+        let databases = self.settings.databases.iter();
+        let known = |one: &Database| {
+            let fleet = self.fleet(one)?;
+            Some((one.entry().to_owned(), Arc::clone(fleet)))
+        };
+        databases.filter_map(known).collect()
+    }
+
+    /// A client has shown what logs in upstream: it may serve where ours does not.
+    pub fn remember_login(&self, database: &Database, login: impl FnOnce() -> OwnLogin) {
+        if self.fleet(database).is_some() {
+            let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+            logins.insert(database.entry().to_owned(), login());
+        }
+    }
+
+    /// The login that was remembered last.
+    pub fn remembered_login(&self, database: &Database) -> Option<OwnLogin> {
+        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.get(database.entry()).cloned()
+    }
+
     /// A number for a connection outside of every pool.
     pub fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
@@ -251,6 +287,15 @@ impl Plan {
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
+}
+
+fn fleets(settings: &Settings) -> HashMap<String, Arc<Fleet>> {
+    let several = settings
+        .databases
+        .iter()
+        .filter(|one| one.backends.len() > 1);
+    let fleet = |one: &Database| (one.entry().to_owned(), Arc::new(Fleet::new(&one.backends)));
+    several.map(fleet).collect()
 }
 
 /// One backend, as all workers know it.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Database,
+    Database, OwnLogin,
     accept::{self, Listener},
     client,
     numbers::APART,
@@ -24,6 +24,7 @@ use super::{
     rotation,
     verdicts::Judges,
     verifiers::Verifiers,
+    watcher,
 };
 use crate::admin::{Census, Detail, House, Report};
 use crate::auth::{Credential, User};
@@ -154,6 +155,9 @@ async fn work(
 ) {
     let worker = Rc::new(Worker::new(index, plan));
     worker.open_known();
+    if worker.index() == 0 {
+        watcher::watch_all(&worker.plan);
+    }
     spawn_local(tick(Rc::clone(&worker)));
     for listener in listeners {
         let plan = Arc::clone(&worker.plan);
@@ -270,6 +274,10 @@ impl Worker {
 
     fn find_lobby(&self, database: &Database, who: Caller<'_>) -> Rc<Lobby> {
         let (dbname, user) = who.upstream(database);
+        self.plan.remember_login(database, || OwnLogin {
+            user: String::from_utf8_lossy(&user).into_owned(),
+            credential: who.credential.clone(),
+        });
         let key = Key {
             entry: database.entry().to_owned(),
             backend: address(database).to_string(),

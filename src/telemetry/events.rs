@@ -79,6 +79,21 @@ pub fn cancel_failed(backend: &dyn Display, pid: i32, error: &dyn Display) {
     warn!(%backend, pid, "cannot cancel upstream: {}", Line(error));
 }
 
+/// What a backend of a database is now. `trouble`: what keeps it from being used.
+pub fn backend_is(database: &str, backend: &dyn Display, what: &str, trouble: Option<&str>) {
+    match trouble {
+        Some(trouble) => {
+            warn!(database, %backend, standing = what, "{}", Line(&trouble));
+        }
+        None => info!(database, %backend, standing = what, "a backend is {what}"),
+    }
+}
+
+/// Another backend takes the writes from now on.
+pub fn failed_over(database: &str, from: &dyn Display, to: &dyn Display) {
+    warn!(database, %from, %to, "another backend is the primary now");
+}
+
 /// A client got in; `session` is its number in what is told of it later.
 pub fn client_in(session: u64, client: &dyn Display, database: &[u8], user: &[u8]) {
     let (database, user) = (Name(database), Name(user));

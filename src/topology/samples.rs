@@ -53,6 +53,11 @@ impl Samples {
         self.settled.store(question, Ordering::Release);
     }
 
+    /// Nothing is known any more of where the server is: it may have gone back.
+    pub fn forget(&self) {
+        self.latest.store(0, Ordering::Release);
+    }
+
     /// How many questions have been asked: what was done here before this is below the answer to
     /// any later one.
     #[inline]

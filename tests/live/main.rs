@@ -31,6 +31,7 @@ mod driver;
 mod drivers;
 mod ending;
 mod exchange;
+mod fleet;
 mod fuzz;
 mod habits;
 mod hostile;

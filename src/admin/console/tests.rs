@@ -52,6 +52,10 @@ impl House for Paper {
         &[]
     }
 
+    fn fleets(&self) -> Vec<(String, std::sync::Arc<crate::backend::Fleet>)> {
+        Vec::new()
+    }
+
     fn papers(&self) -> Vec<State> {
         Vec::new()
     }

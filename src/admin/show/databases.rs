@@ -11,6 +11,7 @@ use super::{
     Facts,
 };
 use crate::pool::Key;
+use crate::topology::Address;
 
 pub const COLUMNS: &[Column] = &[
     text("name"),
@@ -71,11 +72,17 @@ fn row(facts: &Facts<'_, impl House>, database: &Database, name: &str) -> Row {
             clients += of_pool.active + of_pool.waiting + of_pool.idle;
         }
     }
+    let primary = facts.primary(&database.name);
+    let (host, port) = match &primary {
+        Some(Address::Tcp { host, port }) => (host.clone(), *port),
+        Some(Address::Unix { folder, port }) => (folder.clone(), *port),
+        None => (database.host.clone(), database.port),
+    };
     let dbname = database.dbname.clone().unwrap_or_else(|| name.to_owned());
     vec![
         name.to_owned().into(),
-        database.host.clone().into(),
-        database.port.into(),
+        host.into(),
+        port.into(),
         dbname.into(),
         database.force_user.clone().into(),
         database.pool_size.into(),
@@ -144,6 +151,13 @@ impl<H: House> Facts<'_, H> {
     pub fn entry(&self, name: &str) -> Option<&Database> {
         let mut databases = self.house.databases().iter();
         databases.find(|database| database.name == name)
+    }
+
+    /// Where writes go, where that is known.
+    fn primary(&self, entry: &str) -> Option<Address> {
+        let (_, fleet) = self.fleets.iter().find(|(name, _)| name == entry)?;
+        let primary = fleet.members().get(fleet.primary()?)?;
+        Some(primary.backend.address.clone())
     }
 
     /// Names of databases that came through `"*"`.
