@@ -20,6 +20,8 @@ use crate::protocol::{Parameters, frontend};
 const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const COMMIT: &[u8] = b"COMMIT";
 const CLIENT_ENCODING: &[u8] = b"client_encoding";
+pub(super) const ROLE: &[u8] = b"role";
+pub(super) const AUTHORIZATION: &[u8] = b"session_authorization";
 
 /// A setting to be made; `None` takes it back to what the server would have at start-up.
 type Setting<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -90,9 +92,11 @@ pub fn fits(worn: &Arc<Parameters>, wanted: &Arc<Parameters>) -> bool {
 fn difference<'a>(worn: &'a Parameters, wanted: &'a Parameters) -> Vec<Setting<'a>> {
     let gone = worn.iter().filter(|(name, _)| wanted.get(name).is_none());
     let gone = gone.map(|(name, _)| (name, None));
-    let new = wanted
-        .iter()
-        .filter(|(name, value)| worn.get(name) != Some(value));
+    // Another authorization takes the role off.
+    let takes_role_off = worn.get(AUTHORIZATION) != wanted.get(AUTHORIZATION);
+    let new = wanted.iter().filter(|(name, value)| {
+        worn.get(name) != Some(value) || takes_role_off && name.eq_ignore_ascii_case(ROLE)
+    });
     let new = new.map(|(name, value)| (name, Some(value)));
     let mut settings: Vec<Setting<'_>> = Vec::new();
     for (name, value) in gone.chain(new) {
@@ -108,8 +112,7 @@ fn difference<'a>(worn: &'a Parameters, wanted: &'a Parameters) -> Vec<Setting<'
 
 /// Whether it is who the session acts as. RESET ALL leaves that as it is.
 pub fn is_identity(name: &[u8]) -> bool {
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    is(b"role") || is(b"session_authorization")
+    name.eq_ignore_ascii_case(ROLE) || name.eq_ignore_ascii_case(AUTHORIZATION)
 }
 
 /// These settings, but the identities of others.
@@ -128,10 +131,10 @@ fn is_relative(name: &[u8]) -> bool {
 fn rank(name: &[u8], on: bool) -> u8 {
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match on {
-        false if is(b"role") => 0,
-        false if is(b"session_authorization") => 1,
-        true if is(b"session_authorization") => 5,
-        true if is(b"role") => 6,
+        false if is(ROLE) => 0,
+        false if is(AUTHORIZATION) => 1,
+        true if is(AUTHORIZATION) => 5,
+        true if is(ROLE) => 6,
         _ if is(b"statement_timeout") => 2,
         _ if is(CLIENT_ENCODING) => 3,
         _ => 4,
@@ -250,6 +253,22 @@ mod tests {
             (b"role", true),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_role_is_put_on_again_after_another_authorization() {
+        let plain = parameters(&[("role", "x")]);
+        let other = parameters(&[("role", "x"), ("session_authorization", "y")]);
+        let role: [Setting<'_>; 2] = [(b"role", None), (b"role", Some(b"x"))];
+        let (on, off) = (Some(&b"y"[..]), None);
+        for (worn, wanted, value) in [(&plain, &other, on), (&other, &plain, off)] {
+            let settings = difference(worn, wanted);
+            assert_eq!(
+                [settings.first(), settings.last()],
+                role.each_ref().map(Some)
+            );
+            assert!(settings.contains(&(b"session_authorization", value)));
+        }
     }
 
     #[test]

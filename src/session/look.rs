@@ -11,7 +11,8 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    Keep, Session, adopt,
+    Keep, Session,
+    adopt::{self, AUTHORIZATION, ROLE},
     ledger::Reply,
     pin::{self, Cause, Reason},
     role::Role,
@@ -118,6 +119,10 @@ impl Watch {
     }
 
     fn add(&mut self, name: &str) {
+        // Whoever takes on another authorization has no role any more, the same one too.
+        if name.as_bytes() == AUTHORIZATION {
+            self.add("role");
+        }
         if !self.names.iter().any(|one| **one == *name) {
             self.names.push(name.into());
         }
@@ -208,7 +213,9 @@ impl Session {
                 return false;
             };
             let name = what.setting(text).filter(|_| reading.count == 1);
-            return name.is_some_and(|name| self.identity.parameters.get(&name).is_none());
+            let is_set = |name: &[u8]| self.identity.parameters.get(name).is_some();
+            return name
+                .is_some_and(|name| !(is_set(&name) || *name == *AUTHORIZATION && is_set(ROLE)));
         }
         match reading.count {
             1 => self.resets_here(),
@@ -456,8 +463,8 @@ fn is_of_transaction(name: &[u8]) -> bool {
 
 /// Whether the value of an identity is that of who has taken on none.
 fn is_nobody(name: &[u8], value: &[u8], user: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"role") && value == b"none"
-        || name.eq_ignore_ascii_case(b"session_authorization") && value == user
+    name.eq_ignore_ascii_case(ROLE) && value == b"none"
+        || name.eq_ignore_ascii_case(AUTHORIZATION) && value == user
 }
 
 impl Watch {
@@ -471,7 +478,7 @@ impl Watch {
             .collect();
         if self.any {
             let known = wanted.iter().map(|(name, _)| name.to_ascii_lowercase());
-            let hidden = [&b"role"[..], b"session_authorization"];
+            let hidden = [ROLE, AUTHORIZATION];
             for name in known.chain(hidden.map(<[u8]>::to_vec)) {
                 if !names.contains(&name) {
                     names.push(name);

@@ -111,6 +111,19 @@ fn settings_of_any_value_and_spelling_go_with_their_session() {
             ],
             "select current_user, session_user",
         ),
+        // Who takes on an identity, or takes it off, has no role any more.
+        (
+            &[
+                "set role pg_read_all_stats",
+                "set session authorization pg_monitor|set role pg_read_all_stats",
+                "set role pg_read_all_stats",
+                "set role pg_read_all_stats|reset session authorization",
+                "set role pg_read_all_stats|set session authorization pg_monitor",
+                "set session authorization pg_monitor|set role pg_read_all_stats|reset session authorization",
+                "set role pg_read_all_stats|select set_config('session_authorization', 'pg_monitor', false)",
+            ],
+            "select current_user, session_user",
+        ),
         (
             &[
                 "set session characteristics as transaction read only",
