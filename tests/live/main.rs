@@ -58,6 +58,7 @@ mod sockets;
 mod stage;
 mod startup;
 mod statements;
+mod suite;
 mod talks;
 mod tokens;
 mod upstream_tls;

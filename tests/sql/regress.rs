@@ -6,9 +6,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use pg_ambassador::sql::{find, judge, statements};
@@ -18,7 +16,7 @@ use crate::{
     oracle::{self, Case},
     proof::told,
     stand::Stand,
-    support,
+    support::suite,
     verdicts::reason,
 };
 
@@ -56,52 +54,6 @@ DO $$ DECLARE one record; BEGIN
   END LOOP;
 END $$;
 ";
-
-/// The suite in a folder that the server may read; `None`: there is none, which is told.
-fn suite() -> Option<tempfile::TempDir> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let root = env!("CARGO_MANIFEST_DIR");
-    let provided = Command::new(format!("{root}/.ci/provide"))
-        .arg("regress")
-        .current_dir(root)
-        .env("CARGO_TARGET_DIR", target)
-        .output();
-    let why = match provided {
-        Ok(ended) if ended.status.success() => {
-            let folder = tempfile::tempdir().unwrap();
-            copy(&target.join("regress"), folder.path());
-            return Some(folder);
-        }
-        Ok(ended) => String::from_utf8_lossy(&ended.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    support::skip(&format!("there is no regression suite: {why}"));
-    None
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
-}
-
-/// The names of the files, in the order in which they build on each other.
-fn names(suite: &Path) -> Vec<String> {
-    let schedule = fs::read_to_string(suite.join("parallel_schedule")).unwrap();
-    let lines = schedule
-        .lines()
-        .filter_map(|line| line.strip_prefix("test:"));
-    lines
-        .flat_map(str::split_whitespace)
-        .map(str::to_owned)
-        .collect()
-}
 
 /// The text of a file; a few are in other encodings.
 fn text(suite: &Path, name: &str) -> String {
@@ -146,8 +98,10 @@ fn statements_of(text: &str) -> Vec<String> {
 #[test]
 #[ignore = "long: feeds and asks two servers some 20,000 statements"]
 fn no_read_of_the_regression_suite_is_false() {
-    let Some(suite) = suite() else { return };
-    let names = names(suite.path());
+    let Some(suite) = suite::folder() else {
+        return;
+    };
+    let names: Vec<String> = suite::groups(suite.path()).concat();
     let fed = names
         .iter()
         .filter(|name| !NOT_FED.contains(&name.as_str()));

@@ -18,6 +18,7 @@
 pub mod clients;
 pub mod papers;
 mod served;
+pub mod suite;
 
 use std::{
     env,
