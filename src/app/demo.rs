@@ -31,6 +31,8 @@ pub struct Options {
     pub once: bool,
     /// Run pgbench through the ambassador first, and stay up.
     pub bench: bool,
+    /// So many that stream from the primary.
+    pub replicas: u16,
 }
 
 /// Where the ambassador is to listen, and for which server.
@@ -40,6 +42,8 @@ pub struct Wanted {
     /// A URL with a user and no password: the server trusts loopback.
     pub upstream: String,
     pub upstream_port: u16,
+    /// As `upstream`, of each replica.
+    pub replicas: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +90,13 @@ fn show<Running>(
     // Until here Ctrl-C simply ends us, and the cluster's guardian cleans up.
     let cluster = Cluster::start(&ClusterOptions::default())?;
     fill(&cluster)?;
+    let replica = |_| cluster.replica(&ClusterOptions::default());
+    let replicas: Result<Vec<Cluster>, _> = (0..options.replicas).map(replica).collect();
+    let replicas = replicas?;
     let farewell = Farewell::expect().map_err(DemoError::Signals)?;
-    let (wanted, running) = serve_on_a_free_port(&cluster, serve)?;
+    let (wanted, running) = serve_on_a_free_port(&cluster, &replicas, serve)?;
     greet(out, &cluster, &wanted)?;
+    introduce(out, &cluster, &replicas, &wanted)?;
     if options.once || options.bench {
         bench(out, &cluster, &wanted)?;
     }
@@ -100,6 +108,7 @@ fn show<Running>(
     }
     // The ambassador first: its clients hear a goodbye, not a lost server.
     drop(running);
+    drop(replicas);
     drop(cluster);
     Ok(())
 }
@@ -107,6 +116,7 @@ fn show<Running>(
 /// On the first port that is free, and still is when the ambassador comes to listen on it.
 fn serve_on_a_free_port<Running>(
     cluster: &Cluster,
+    replicas: &[Cluster],
     mut serve: impl FnMut(&Wanted) -> Result<Running, DemoError>,
 ) -> Result<(Wanted, Running), DemoError> {
     let addresses = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -115,6 +125,7 @@ fn serve_on_a_free_port<Running>(
             listen,
             upstream: cluster.url(DATABASE),
             upstream_port: cluster.port(),
+            replicas: replicas.iter().map(|one| one.url(DATABASE)).collect(),
         };
         match serve(&wanted) {
             Ok(running) => return Ok((wanted, running)),
@@ -147,6 +158,39 @@ fn greet(out: &mut impl Write, cluster: &Cluster, wanted: &Wanted) -> Result<(),
     writeln!(out, "  DATABASE_URL={url}")?;
     writeln!(out, "  {psql} {url}")?;
     writeln!(out, "  {pgbench} {} {url}", BENCH.join(" "))?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Where the replicas are, and where to see what becomes of them and of a statement.
+fn introduce(
+    out: &mut impl Write,
+    cluster: &Cluster,
+    replicas: &[Cluster],
+    wanted: &Wanted,
+) -> Result<(), DemoError> {
+    if replicas.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<String> = replicas.iter().map(|one| one.port().to_string()).collect();
+    let psql = callable(cluster, "psql")?;
+    writeln!(
+        out,
+        "\nIts replicas are on the ports {}.\n",
+        ports.join(", ")
+    )?;
+    let console = format!("postgresql://{SUPERUSER}@{}/ambassador", wanted.listen);
+    writeln!(out, "  {psql} {console} -c 'SHOW BACKENDS'")?;
+    let flags = wanted
+        .replicas
+        .iter()
+        .map(|url| format!(" --replica {url}"));
+    let flags: String = flags.collect();
+    writeln!(
+        out,
+        "  pg-ambassador route --upstream {}{flags} --connect 'SELECT * FROM pgbench_accounts'",
+        wanted.upstream
+    )?;
     out.flush()?;
     Ok(())
 }
@@ -274,18 +318,34 @@ mod tests {
         let once = Options {
             once: true,
             bench: false,
+            replicas: 1,
         };
         let mut upstream = 0;
+        let mut replicas = Vec::new();
         show(once, &mut out, |wanted| {
             upstream = wanted.upstream_port;
+            replicas.clone_from(&wanted.replicas);
             hand_on(wanted).map_err(|why| DemoError::Serve(why.into()))
         })
         .unwrap();
         let told = String::from_utf8(out).unwrap();
-        for part in ["DATABASE_URL=postgresql://", "psql postgresql://", "tps = "] {
+        let parts = [
+            "DATABASE_URL=postgresql://",
+            "psql postgresql://",
+            "SHOW BACKENDS",
+            " --replica postgresql://",
+            "tps = ",
+        ];
+        for part in parts {
             assert!(told.contains(part), "{part} is missing in:\n{told}");
         }
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).is_err());
+        let [replica] = replicas.as_slice() else {
+            unreachable!("not one replica: {replicas:?}")
+        };
+        let (_, rest) = replica.split_once('@').unwrap();
+        let (address, _) = rest.split_once('/').unwrap();
+        assert!(TcpStream::connect(address).is_err());
     }
 
     /// Plays the demo in a process of its own, since signals are a process's.
@@ -329,7 +389,7 @@ mod tests {
         let mut out = Vec::new();
         let once = Options {
             once: true,
-            bench: false,
+            ..Options::default()
         };
         show(once, &mut out, |wanted| {
             if faster.is_empty() {

@@ -57,6 +57,7 @@ pub fn main() -> ExitCode {
                 let options = demo::Options {
                     once: demo.once,
                     bench: demo.bench,
+                    replicas: demo.replicas,
                 };
                 demo::run(options, |wanted| serve::in_background(wanted, &world))
             }

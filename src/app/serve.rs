@@ -55,13 +55,12 @@ pub fn in_background(
 ) -> Result<Beside, Box<dyn Error + Send + Sync>> {
     use clap::Parser;
     let listen = wanted.listen.to_string();
-    let args = [
-        "pg-ambassador",
-        "--upstream",
-        &wanted.upstream,
-        "--listen",
-        &listen,
-    ];
+    let args = ["pg-ambassador", "--upstream", &wanted.upstream];
+    let replicas = wanted.replicas.iter().flat_map(|url| ["--replica", url]);
+    let args = args
+        .into_iter()
+        .chain(replicas)
+        .chain(["--listen", &listen]);
     let Command::Run(run) = Cli::try_parse_from(args)?.into_command() else {
         return Err("the demo's own command line is not understood".into());
     };

@@ -176,6 +176,9 @@ pub struct Route {
     /// The Postgres to ask about without a file (AMBASSADOR_UPSTREAM).
     #[arg(long, value_name = "URL")]
     pub upstream: Option<Hidden>,
+    /// A replica of it (AMBASSADOR_REPLICAS, comma separated); repeatable.
+    #[arg(long, value_name = "URL")]
+    pub replica: Vec<Hidden>,
     /// The database that a client would ask for [default: the only one of the file].
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
@@ -209,6 +212,7 @@ impl Route {
         Run {
             config: self.config.clone(),
             upstream: self.upstream.clone(),
+            replica: self.replica.clone(),
             ..Run::default()
         }
     }
@@ -261,7 +265,7 @@ fn on_this_machine(ip: Option<IpAddr>, port: u16) -> SocketAddr {
 /// The flags of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// Replicas beside the primary. Not supported yet.
+    /// Replicas beside the primary.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub replicas: u16,
     /// Shards. Not supported yet.
@@ -279,14 +283,14 @@ pub struct Demo {
 impl Demo {
     /// Refuses what does not exist yet.
     pub fn validate(&self) -> Result<(), Mistakes> {
-        let asked = [("--replicas", self.replicas), ("--shards", self.shards)];
-        let refused = asked.iter().filter(|(_, number)| *number > 0);
-        let mistakes = refused.map(|(flag, _)| Mistake {
-            at: Origin::Flag(flag),
+        if self.shards == 0 {
+            return Ok(());
+        }
+        Err(Mistakes::one(Mistake {
+            at: Origin::Flag("--shards"),
             key: KeyPath::default(),
             wrong: Wrong::NotSupportedYet,
-        });
-        Mistakes::new(mistakes.collect()).map_or(Ok(()), Err)
+        }))
     }
 }
 
@@ -357,18 +361,16 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_with_replicas_or_shards_is_refused() {
+    fn a_demo_with_shards_is_refused() {
         let Command::Demo(demo) = parse(&["demo", "--replicas", "1", "--shards", "2"]) else {
             panic!("not a demo");
         };
         let refused = demo.validate().unwrap_err().to_string();
-        assert_eq!(
-            refused,
-            "--replicas: not supported yet\n--shards: not supported yet"
-        );
-        let Command::Demo(demo) = parse(&["demo", "--once"]) else {
+        assert_eq!(refused, "--shards: not supported yet");
+        let Command::Demo(demo) = parse(&["demo", "--once", "--replicas", "2"]) else {
             panic!("not a demo");
         };
         assert!(demo.once && demo.validate().is_ok());
+        assert_eq!(demo.replicas, 2);
     }
 }
