@@ -14,7 +14,7 @@ use crate::backend::{
     AskError, ConnectError, Connection, Identity, Login, Opening, Row, Said, Seat, Target, connect,
 };
 use crate::protocol::Parameters;
-use crate::topology::Position;
+use crate::topology::{Layout, Position};
 
 /// Asked again and again: whether it is in recovery, and how far its log goes, as a number.
 const STATE: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
@@ -25,8 +25,9 @@ const STATE: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
 /// the control file tells only after the next checkpoint.
 const IDENTITY: &str = "SELECT system_identifier, \
      CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0' \
-     ELSE pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END \
-     FROM pg_catalog.pg_control_system()";
+     ELSE pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END, \
+     bytes_per_wal_segment, wal_block_size \
+     FROM pg_catalog.pg_control_system(), pg_catalog.pg_control_init()";
 
 const SETTINGS: &[(&[u8], &[u8])] = &[
     (b"application_name", b"ambassador health"),
@@ -89,6 +90,7 @@ pub struct Asker {
     connection: Option<Connection>,
     /// Whether it was a primary; `None`: it has to be asked who it is.
     led: Option<bool>,
+    layout: Option<Layout>,
     /// It does not let us see who it is.
     is_closed_about: bool,
 }
@@ -111,6 +113,7 @@ impl Asker {
             target,
             connection: None,
             led: None,
+            layout: None,
             is_closed_about: false,
         })
     }
@@ -183,13 +186,14 @@ impl Asker {
         let said = said(&rows).ok_or(Unanswered::Odd)?;
         let leads = matches!(said, Said::Leads(_));
         if self.led == Some(leads) || self.is_closed_about {
-            return Ok(Answer {
-                said,
-                identity: None,
-            });
+            let (said, identity) = (self.at_a_record(said), None);
+            return Ok(Answer { said, identity });
         }
         let identity = match connection.ask(IDENTITY, &[]).await {
-            Ok(rows) => identity(&rows).ok_or(Unanswered::Odd)?,
+            Ok(rows) => {
+                self.layout = layout(&rows);
+                identity(&rows).ok_or(Unanswered::Odd)?
+            }
             Err(error @ AskError::Refused { .. }) => {
                 self.is_closed_about = true;
                 return Err(error.into());
@@ -197,8 +201,15 @@ impl Asker {
             Err(error) => return Err(error.into()),
         };
         self.led = Some(leads);
-        let identity = Some(identity);
+        let (said, identity) = (self.at_a_record(said), Some(identity));
         Ok(Answer { said, identity })
+    }
+
+    fn at_a_record(&self, said: Said) -> Said {
+        match (said, self.layout) {
+            (Said::Leads(next), Some(layout)) => Said::Leads(layout.end_of_last(next)),
+            (said, _) => said,
+        }
     }
 
     /// Ready when the connection ends: nothing else comes unasked.
@@ -229,6 +240,13 @@ fn said(rows: &[Row]) -> Option<Said> {
         "t" => Some(Said::Follows(position)),
         _ => position.map(Said::Leads),
     }
+}
+
+fn layout(rows: &[Row]) -> Option<Layout> {
+    Some(Layout {
+        segment: value(rows, 2)?.parse().ok()?,
+        page: value(rows, 3)?.parse().ok()?,
+    })
 }
 
 fn identity(rows: &[Row]) -> Option<Identity> {

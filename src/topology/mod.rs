@@ -2,9 +2,11 @@
 //! Never dials, never resolves a name, never asks.
 
 mod address;
+mod layout;
 mod samples;
 
 pub use address::Address;
+pub use layout::Layout;
 pub use samples::{Position, Samples};
 
 /// One Postgres that we forward to.
