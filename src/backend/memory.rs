@@ -2,11 +2,12 @@
 //! Shared by `Arc`, because a connection may move to another worker.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
 };
 
-use crate::protocol::Parameters;
+use crate::protocol::{Parameters, frontend};
 use crate::sql::Reading;
 
 /// A prepared statement that sessions share, under a name of ours.
@@ -23,6 +24,19 @@ pub struct Statement {
     pub proven: AtomicBool,
     /// What it takes and returns, as a backend has described it.
     pub shape: OnceLock<Shape>,
+}
+
+impl Statement {
+    /// What a Parse of it carries: with the types that it was found to have, for those of a text
+    /// may change with its tables.
+    pub fn parse_rest(&self) -> Cow<'_, [u8]> {
+        match self.shape.get() {
+            Some(shape) => [frontend::text(&self.rest), b"\0", &shape.types]
+                .concat()
+                .into(),
+            None => self.rest.as_slice().into(),
+        }
+    }
 }
 
 /// What a statement takes and returns.
@@ -54,9 +68,14 @@ pub struct Memory {
     uses: u64,
 }
 
-/// The shared statements that a connection has.
+/// The statements that a connection has.
 #[derive(Debug, Default)]
-pub struct Prepared(HashMap<StatementId, Held>);
+pub struct Prepared {
+    shared: HashMap<StatementId, Held>,
+    /// Those under a name of their client's, as SQL says it. Of what is not known to be there,
+    /// or to be anybody's any more: nothing.
+    own: HashMap<Box<[u8]>, Weak<Statement>>,
+}
 
 #[derive(Debug)]
 struct Held {
@@ -69,7 +88,7 @@ impl Memory {
     #[inline]
     pub fn has(&mut self, id: StatementId) -> bool {
         self.uses += 1;
-        match self.prepared.0.get_mut(&id) {
+        match self.prepared.shared.get_mut(&id) {
             Some(held) => {
                 held.last_use = self.uses;
                 true
@@ -85,49 +104,64 @@ impl Memory {
             statement: Arc::clone(statement),
             last_use: self.uses,
         };
-        self.prepared.0.insert(statement.id, held);
+        self.prepared.shared.insert(statement.id, held);
     }
 
     /// Notes that the statement is not prepared here.
     pub fn remove(&mut self, id: StatementId) {
-        self.prepared.0.remove(&id);
+        self.prepared.shared.remove(&id);
     }
 
     /// Notes that what has this name is not prepared here. Tells whether it was thought to be.
     pub fn lose(&mut self, name: &[u8]) -> bool {
         let before = self.statements();
         self.prepared
-            .0
+            .shared
             .retain(|_, held| held.statement.name != name);
         self.statements() < before
     }
 
     /// The statement that has not been used for longest, when more than `limit` are held.
     pub fn surplus(&self, limit: usize) -> Option<Arc<Statement>> {
-        if self.prepared.0.len() <= limit {
+        if self.prepared.shared.len() <= limit {
             return None;
         }
-        let oldest = self.prepared.0.values().min_by_key(|held| held.last_use)?;
+        let oldest = self
+            .prepared
+            .shared
+            .values()
+            .min_by_key(|held| held.last_use)?;
         Some(Arc::clone(&oldest.statement))
     }
 
     /// How many shared statements are prepared here.
     #[inline]
     pub fn statements(&self) -> usize {
-        self.prepared.0.len()
+        self.prepared.shared.len()
     }
 
-    /// For DEALLOCATE ALL: takes all of them.
+    /// Takes the shared statements, by their names upstream: they are to be closed.
+    pub fn take_shared(&mut self) -> Vec<Box<[u8]>> {
+        let shared = self.prepared.shared.drain();
+        shared
+            .map(|(_, held)| held.statement.name.as_slice().into())
+            .collect()
+    }
+
+    /// For DEALLOCATE ALL: takes all of them, and those under names of clients.
     pub fn take_statements(&mut self) -> Prepared {
         std::mem::take(&mut self.prepared)
     }
 
     /// The DEALLOCATE ALL has failed.
     pub fn restore_statements(&mut self, prepared: Prepared) {
-        for (id, held) in prepared.0 {
+        for (id, held) in prepared.shared {
             // Prepared anew behind it, and skipped.
             self.take_from_litter(&held.statement.name);
-            self.prepared.0.entry(id).or_insert(held);
+            self.prepared.shared.entry(id).or_insert(held);
+        }
+        for (name, one) in prepared.own {
+            self.prepared.own.entry(name).or_insert(one);
         }
     }
 
@@ -150,10 +184,46 @@ impl Memory {
         self.litter.iter().any(|one| **one == *name)
     }
 
+    /// What the connection has under a name of some client's own; `None`: nothing. `Some(None)`:
+    /// something that is of no use to anybody, or perhaps nothing.
+    pub fn own(&self, name: &[u8]) -> Option<Option<Arc<Statement>>> {
+        self.prepared.own.get(name).map(Weak::upgrade)
+    }
+
+    /// Notes what has this name of a client's own; `None`: that is not known.
+    pub fn own_is(&mut self, name: &[u8], statement: Option<&Arc<Statement>>) {
+        let weak = statement.map_or_else(Weak::new, Arc::downgrade);
+        self.prepared.own.insert(name.into(), weak);
+    }
+
+    /// Notes that nothing has this name of a client's own.
+    pub fn disown(&mut self, name: &[u8]) {
+        self.prepared.own.remove(name);
+    }
+
+    /// The names of clients' own that something is prepared under.
+    pub fn own_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.prepared.own.keys().map(|name| &**name)
+    }
+
+    /// Takes names of clients' own that are to be closed, where more than `limit` are there: those
+    /// of statements that nobody has any more, and where that is not enough, all.
+    pub fn own_surplus(&mut self, limit: usize) -> Vec<Box<[u8]>> {
+        let own = &mut self.prepared.own;
+        if own.len() <= limit {
+            return Vec::new();
+        }
+        let living = own.values().filter(|one| one.strong_count() > 0).count();
+        let goes = |one: &mut Weak<Statement>| living > limit || one.strong_count() == 0;
+        let gone = own.extract_if(|_, one| goes(one));
+        gone.map(|(name, _)| name).collect()
+    }
+
     /// Whether nothing is to be closed, with `limit` statements at most.
     #[inline]
     pub fn is_tidy(&self, limit: usize) -> bool {
-        self.litter.is_empty() && self.prepared.0.len() <= limit
+        let prepared = &self.prepared;
+        self.litter.is_empty() && prepared.shared.len() <= limit && prepared.own.len() <= limit
     }
 
     /// The names to be closed.

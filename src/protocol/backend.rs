@@ -364,6 +364,11 @@ pub fn changes_schema(tag: &[u8]) -> bool {
         && (begins(b"ALTER ") || begins(b"CREATE ") || begins(b"DROP "))
 }
 
+/// The tag in a CommandComplete's body.
+pub fn tag(body: &[u8]) -> &[u8] {
+    split_cstr(body).map_or(body, |(tag, _)| tag)
+}
+
 /// Appends a CommandComplete.
 pub fn put_command_complete(out: &mut Vec<u8>, tag: &str) {
     write(out, b'C', |out| put_cstr(out, tag.as_bytes()));

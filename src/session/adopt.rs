@@ -24,7 +24,7 @@ pub(super) const ROLE: &[u8] = b"role";
 pub(super) const AUTHORIZATION: &[u8] = b"session_authorization";
 
 /// A setting to be made; `None` takes it back to what the server would have at start-up.
-type Setting<'a> = (&'a [u8], Option<&'a [u8]>);
+pub type Setting<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Writes what makes `connection` wear `wanted`, and notes the replies that are ours.
 /// Nothing is written when it wears that already.
@@ -60,10 +60,10 @@ pub fn adopt(
         };
         guard.run(BEGIN, &[]);
         if let Some(first) = &encoding {
-            let (text, values) = assignment(&[(CLIENT_ENCODING, Some(first))]);
+            let (text, values) = assignment(&[(CLIENT_ENCODING, Some(first))], false);
             guard.run(&text, &values);
         }
-        let (text, values) = assignment(&settings);
+        let (text, values) = assignment(&settings, false);
         guard.run(&text, &values);
         guard.run(COMMIT, &[]);
     }
@@ -141,17 +141,18 @@ fn rank(name: &[u8], on: bool) -> u8 {
     }
 }
 
-type Values<'a> = Vec<Option<&'a [u8]>>;
+pub type Values<'a> = Vec<Option<&'a [u8]>>;
 
-/// One SELECT that makes all settings, and its parameters.
-fn assignment<'a>(settings: &[Setting<'a>]) -> (Vec<u8>, Values<'a>) {
+/// One SELECT that makes all settings, up to the end of the transaction if they are `local`, and
+/// its parameters.
+pub fn assignment<'a>(settings: &[Setting<'a>], local: bool) -> (Vec<u8>, Values<'a>) {
     let mut text = String::from("SELECT ");
     let mut values = Vec::with_capacity(2 * settings.len());
     for (at, (name, value)) in settings.iter().enumerate() {
         let comma = if at == 0 { "" } else { ", " };
         let (first, second) = (2 * at + 1, 2 * at + 2);
         text.push_str(&format!(
-            "{comma}pg_catalog.set_config(${first}, ${second}, false)"
+            "{comma}pg_catalog.set_config(${first}, ${second}, {local})"
         ));
         values.extend([Some(*name), *value]);
     }
@@ -198,15 +199,7 @@ pub fn supply(
             frontend::put_close_statement(out, &statement.name);
             ledger.owe(Reply::Close, Role::Ours);
         }
-        // With the types that it was found to have: those of a text may change with its tables.
-        match statement.shape.get() {
-            Some(shape) => {
-                let text = frontend::text(&statement.rest);
-                let rest = [text, b"\0", &shape.types].concat();
-                frontend::put_parse(out, &statement.name, &rest);
-            }
-            None => frontend::put_parse(out, &statement.name, &statement.rest),
-        }
+        frontend::put_parse(out, &statement.name, &statement.parse_rest());
         ledger.owe(Reply::Parse, role);
         connection.memory.add(statement);
     }
@@ -282,7 +275,7 @@ mod tests {
 
     #[test]
     fn settings_are_parameters_and_never_part_of_the_text() {
-        let (text, values) = assignment(&[(b"a'b", Some(b"v'; drop")), (b"c", None)]);
+        let (text, values) = assignment(&[(b"a'b", Some(b"v'; drop")), (b"c", None)], false);
         assert_eq!(
             text,
             b"SELECT pg_catalog.set_config($1, $2, false), pg_catalog.set_config($3, $4, false)"

@@ -1,6 +1,6 @@
 //! What a command changes beyond data, and what it takes along.
 
-use super::role::Name;
+use super::{acts::Acts, role::Name};
 use crate::backend::Prepared;
 
 /// What a command changes in our picture of the session and of its connection.
@@ -16,6 +16,8 @@ pub struct Change {
     pub forgets: Forgets,
     /// What it has dropped as it was sent, to be put back should it fail.
     pub forgotten: Forgotten,
+    /// What of it prepares or deallocates, one by one.
+    pub acts: Acts,
 }
 
 /// What a command that is sent as it is does to the connection.

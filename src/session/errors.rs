@@ -6,7 +6,7 @@ use super::{
     names,
     prepared::PREFIX,
     relay::{Break, GATHER, Step},
-    role::Role,
+    role::{Naming, Role},
     splice::Splice,
 };
 use crate::protocol::{
@@ -54,6 +54,14 @@ impl Session {
             self.undo_failed();
             return Ok(Step::Replaced);
         }
+        if matches!(front.role, Role::Naming(Naming::Adopts(_))) && self.ledger.is_cut_off() {
+            // What follows goes on, lacks what it names, and is told why.
+            if seen.len() == header.len {
+                self.flow.unput.get_or_insert_with(|| seen.to_owned());
+            }
+            self.undo_failed();
+            return Ok(Step::Swallow);
+        }
         if front.role.is_client() {
             self.pool.traffic().statements.add(1);
         }
@@ -69,6 +77,12 @@ impl Session {
         // Who did not cancel is told why it was.
         if self.flow.overdue && notice::sqlstate(body) == Some(SqlState::QUERY_CANCELED) {
             self.cancelled().put(splice.insert(), Severity::Error);
+            return Ok(Step::Replaced);
+        }
+        if lacks(body)
+            && let Some(error) = self.flow.unput.take()
+        {
+            splice.insert().extend_from_slice(&error);
             return Ok(Step::Replaced);
         }
         Ok(self.reword(header, seen, wording, splice))
@@ -143,4 +157,12 @@ impl Session {
             Some(_) | None => self.rename(header, seen, None, splice),
         }
     }
+}
+
+/// Whether an error may be due to what could not be prepared ahead of the message that failed.
+fn lacks(body: &[u8]) -> bool {
+    matches!(
+        notice::sqlstate(body),
+        Some(SqlState::UNDEFINED_STATEMENT | SqlState::IN_FAILED_TRANSACTION)
+    )
 }

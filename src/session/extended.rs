@@ -6,10 +6,12 @@ use std::{
 };
 
 use super::{
-    End, Session,
+    End, Session, acts,
+    change::Change,
     forward::{GATHER, Step},
     ledger::Reply,
     names, pin,
+    replay::Need,
     request::must_gather,
     role::{Name, Naming, Registers, Role},
     splice::Splice,
@@ -69,7 +71,9 @@ impl Session {
             return Ok(false);
         };
         let name = names::key(name);
-        if self.names.get(name).is_some() || pin::reason(&statement.reading).is_some() {
+        let reading = &statement.reading;
+        let is_taken = self.names.any(name).is_some();
+        if is_taken || pin::reason(reading).is_some() || acts::names_any(reading) {
             return Ok(false);
         }
         self.names.insert(name.into(), statement);
@@ -91,7 +95,12 @@ impl Session {
         let whole = seen.len() == header.len;
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
-        let reading = self.read(frontend::text(rest), whole);
+        let text = frontend::text(rest);
+        let reading = self.read(text, whole);
+        if self.names_open(&reading, text) {
+            self.flow.reading = Some(reading);
+            return Ok(Step::Hold);
+        }
         if name.is_empty()
             && let Some(step) = self.defer_parsed(cx, &reading, rest, splice)?
         {
@@ -110,6 +119,7 @@ impl Session {
         let whole = seen.len() == header.len;
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
+        let text = frontend::text(rest);
         // What cannot be prepared again elsewhere keeps the session here; so does a name whose
         // end may be too far away for a Bind to find it.
         let shared = self.pool.settings().prepared_statements > 0;
@@ -145,6 +155,7 @@ impl Session {
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
+        self.put_executed(&reading, text, splice);
         if name.is_empty() {
             return self.parse_unnamed(rest, reading);
         }
@@ -185,7 +196,7 @@ impl Session {
         if self.is_open_what(name, Some(&statement)) {
             return Step::Hold;
         }
-        if self.names.get(name).is_some() {
+        if self.names.any(name).is_some() {
             return self.parse_again(written, rest, seen, splice);
         }
         let Some(lease) = &mut self.lease else {
@@ -205,6 +216,7 @@ impl Session {
         let name = Name {
             name: name.into(),
             statement,
+            sql: None,
         };
         let statement = Arc::clone(&name.statement);
         let role = Naming::Registers(Box::new(Registers { name, again }));
@@ -225,6 +237,13 @@ impl Session {
     ) -> Step {
         self.clear_away(name, splice);
         let name = names::upstream(name);
+        let key = names::key(&name);
+        if let Some(lease) = &self.lease
+            && lease.memory.own(key).is_some_and(|one| one.is_some())
+        {
+            self.ledger.owe(Reply::Parse, Role::Client);
+            return Step::Pass;
+        }
         let out = splice.insert();
         frontend::put_parse(out, &name, &frontend::parse_rest(b""));
         frontend::put_parse(out, &name, rest);
@@ -271,14 +290,16 @@ impl Session {
         if let Some(step) = self.defer_bound(cx, &reading, written, splice)? {
             return Ok(step);
         }
-        if self.must_not_overtake(&reading) {
+        let text = self.naming_text(&reading, name);
+        if self.must_not_overtake(&reading) || self.names_open(&reading, &text) {
             return Ok(Step::Hold);
         }
-        let text = |session: &Self| session.text_of(statement.as_ref());
-        if let Some(step) = self.forbid(Kind::Bind, &reading, text, splice) {
+        let full = self.in_full(reading, &text, true);
+        let stated = |session: &Self| session.text_of(name).to_owned();
+        if let Some(step) = self.forbid(Kind::Bind, &full, stated, splice) {
             return Ok(step);
         }
-        if !self.begin(&reading, splice) {
+        if !self.begin(&full, splice) {
             return Ok(Step::Wait);
         }
         if !self.will_run() {
@@ -291,6 +312,7 @@ impl Session {
             self.ledger.owe(Reply::Bind, Role::Client);
             return Ok(Step::Pass);
         }
+        self.put_named(&reading, &full, &text, splice);
         self.flow.changes.retain(|(bound, _)| **bound != *portal);
         let missing = header.len - seen.len();
         if let Some(text) = self.bind_substitute(&reading, portal, name) {
@@ -304,9 +326,15 @@ impl Session {
             self.ledger.owe(Reply::Bind, Role::Named(name.into()));
             return Ok(Step::Replaced(seen.len()));
         }
-        self.touch_bound(&reading, statement.as_ref());
+        let acts = self.acts(&reading, &text, true);
+        if !acts.is_empty() {
+            let change = Change::acting(acts);
+            self.flow.changes.push((portal.into(), change));
+        }
+        self.touch_bound(&full, name);
         let Some(statement) = statement else {
-            // Unnamed, or unknown: the server says 26000 of the client's own name.
+            // Unnamed, prepared in SQL, or unknown: the server says 26000 of the client's own name.
+            self.own(name, Need::Itself, splice);
             self.supply_unnamed(name, splice);
             self.clear_away(written, splice);
             self.ledger.owe(Reply::Bind, Role::Client);
@@ -317,8 +345,13 @@ impl Session {
             frontend::put_bind_head(splice.insert(), portal, &name, rest, missing);
             return Ok(Step::Replaced(seen.len()));
         };
-        let (upstream, role) = match self.supply(&statement, splice) {
+        let supply = match acts::shows(&full) && !names::is_ours(name) {
+            true => Supply::Shown,
+            false => self.supply(&statement, splice),
+        };
+        let (upstream, role) = match supply {
             Supply::Asked => return Ok(Step::Hold),
+            Supply::Shown => (name, Role::Client),
             Supply::Stale => (NOBODYS, Role::Stale(statement.clone())),
             Supply::Ready => (statement.name.as_slice(), self.meant(name)),
         };
@@ -363,16 +396,22 @@ impl Session {
             return Step::Hold;
         }
         let reading = self.reading_of(name, statement.as_ref());
+        let text = self.naming_text(&reading, name);
+        if self.names_open(&reading, &text) {
+            return Step::Hold;
+        }
         if !self.begin(&reading, splice) {
             return Step::Wait;
         }
         if !self.will_run() {
             return Step::Pass;
         }
+        self.put_executed(&reading, &text, splice);
         let upstream = match statement.filter(|_| !self.is_verbatim()) {
             Some(statement) => {
                 let (upstream, role) = match self.supply(&statement, splice) {
                     Supply::Asked => return Step::Hold,
+                    Supply::Shown => (name.to_vec(), Role::Client),
                     Supply::Stale => (NOBODYS.to_owned(), Role::Stale(statement)),
                     Supply::Ready => {
                         let role = self.describes(name, &statement);
@@ -384,6 +423,9 @@ impl Session {
                 upstream
             }
             None => {
+                if !self.is_verbatim() {
+                    self.own(name, Need::Itself, splice);
+                }
                 self.supply_unnamed(name, splice);
                 self.clear_away(written, splice);
                 self.ledger.owe(Reply::Describe, Role::Client);
@@ -416,10 +458,19 @@ impl Session {
             return Step::Hold;
         }
         let (portal, mut change) = self.flow.changes.swap_remove(at);
+        for act in &change.acts {
+            if self.is_open_what(&act.name, None) {
+                self.flow.changes.push((portal, change));
+                return Step::Hold;
+            }
+        }
+        for act in &change.acts {
+            self.own(&act.name, Need::Anything, splice);
+        }
+        self.begin_acts(&change.acts);
         self.forget(&mut change);
         let discards = change.tag == Some(DISCARD_ALL);
-        let role = Naming::Changes(Box::new(change));
-        self.ledger.owe(Reply::Execute, role);
+        self.ledger.owe(Reply::Execute, change.role());
         if !discards {
             return Step::Pass;
         }
@@ -455,11 +506,13 @@ impl Session {
         let role = if name.is_empty() {
             self.drop_unnamed()
         } else {
-            let statement = self.names.remove(name);
-            statement.map_or(Role::Client, |statement| {
-                let name = name.into();
-                Naming::Forgets(Box::new(Name { name, statement })).into()
-            })
+            if let Some(lease) = &mut self.lease
+                && lease.memory.own(name).is_some()
+            {
+                lease.memory.own_is(name, None);
+            }
+            let forgotten = self.names.take(name);
+            forgotten.map_or(Role::Client, |name| Naming::Forgets(Box::new(name)).into())
         };
         self.ledger.owe(Reply::Close, role);
         if !names::is_ours(name) {
@@ -501,18 +554,30 @@ impl Session {
 
     /// Heeds what the statement bound does to the session.
     #[inline]
-    fn touch_bound(&mut self, reading: &Reading, statement: Option<&Arc<Statement>>) {
+    fn touch_bound(&mut self, reading: &Reading, name: &[u8]) {
         if reading.touches.is_empty() {
             return self.ledger.stake(reading.stake);
         }
-        let text = self.text_of(statement);
+        let text = self.text_of(name).to_owned();
         self.touch(reading, &text);
     }
 
-    /// The text of what is bound, by a name that has a reading.
-    fn text_of(&self, statement: Option<&Arc<Statement>>) -> Vec<u8> {
-        let rest = statement.map_or(self.names.unnamed_rest(), |statement| &statement.rest);
-        frontend::text(rest).to_owned()
+    /// What a name stands for: the text that is run.
+    fn text_of(&self, name: &[u8]) -> &[u8] {
+        match self.names.any(name) {
+            Some(entry) if entry.sql.is_some() => acts::body(&entry.statement).0,
+            Some(entry) => frontend::text(&entry.statement.rest),
+            None => frontend::text(self.names.unnamed_rest()),
+        }
+    }
+
+    /// The text of a statement that names others; of any other, nothing.
+    #[inline]
+    fn naming_text(&self, reading: &Reading, name: &[u8]) -> Vec<u8> {
+        match acts::names_any(reading) && !self.is_verbatim() {
+            true => self.text_of(name).to_owned(),
+            false => Vec::new(),
+        }
     }
 
     /// A message of which nothing but its answer matters.
@@ -527,10 +592,14 @@ impl Session {
     pub(super) fn reading_of(&self, name: &[u8], statement: Option<&Arc<Statement>>) -> Reading {
         match statement {
             Some(statement) => statement.reading,
-            None => match self.names.unnamed() {
-                Some(unnamed) if name.is_empty() => unnamed.reading,
-                Some(_) | None => Reading::NOTHING,
-            },
+            None if name.is_empty() => {
+                let unnamed = self.names.unnamed();
+                unnamed.map_or(Reading::NOTHING, |unnamed| unnamed.reading)
+            }
+            None => {
+                let entry = self.names.any(name);
+                entry.map_or(Reading::NOTHING, |entry| acts::body(&entry.statement).1)
+            }
         }
     }
 }

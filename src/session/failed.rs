@@ -221,7 +221,7 @@ impl Session {
         let name = names::key(name);
         let reading = self.read(frontend::text(rest), true);
         let judged = self.judge(&reading);
-        let known = !name.is_empty() && self.names.get(name).is_some();
+        let known = !name.is_empty() && self.names.any(name).is_some();
         let fits = matches!(judged, Text::Ends | Text::Empty) && reading.count <= 1;
         if !fits || known || seen.len() < header.len {
             return Answer::Refused(self.refusal_of(&judged));
@@ -292,7 +292,7 @@ impl Session {
     fn close_failed(&mut self, seen: &[u8], reply: &mut Vec<u8>) -> Answer {
         match frontend::target(seen.get(HEADER..).unwrap_or_default()) {
             Some((Target::Statement, b"")) => self.names.forget_unnamed(),
-            Some((Target::Statement, name)) => drop(self.names.remove(names::key(name))),
+            Some((Target::Statement, name)) => drop(self.names.take(names::key(name))),
             Some((Target::Portal, portal)) => {
                 if let Some(failed) = &mut self.flow.failed {
                     failed.exits.retain(|exit| **exit != *portal);

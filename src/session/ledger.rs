@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    acts::Acts,
     look::Looking,
     role::{Name, Naming, Role},
 };
@@ -208,6 +209,20 @@ impl Ledger {
             Some(Role::Looks(looking)) => looking.as_deref_mut(),
             Some(_) | None => None,
         }
+    }
+
+    /// What the text that is being answered makes of names, as far as it has not yet.
+    pub fn front_acts(&mut self) -> Option<&mut Acts> {
+        match self.owed.front_mut().map(|owed| &mut owed.role) {
+            Some(Role::Naming(Naming::Acts(acts))) => Some(acts),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Whether the next Sync owed is one of ours.
+    pub fn is_cut_off(&self) -> bool {
+        let sync = self.owed.iter().find(|owed| owed.reply == Reply::Sync);
+        sync.is_some_and(|owed| !owed.role.is_client())
     }
 
     /// Whether anything that decides about names is not answered.
@@ -449,6 +464,7 @@ mod tests {
             effect: Effect::None,
             forgets: Forgets::One(name.into()),
             forgotten: Forgotten::default(),
+            acts: crate::session::acts::Acts::new(),
         }))
     }
 

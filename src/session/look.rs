@@ -48,7 +48,8 @@ const HOLDINGS: &str = "SELECT \
     AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
     EXISTS (SELECT FROM pg_catalog.pg_listening_channels()), \
     EXISTS (SELECT FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable), \
-    EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS p WHERE p.from_sql)";
+    EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS p WHERE p.from_sql \
+    AND p.name OPERATOR(pg_catalog.<>) ALL ($1::pg_catalog.text[]))";
 
 const REASONS: [Reason; 5] = [
     Reason::AdvisoryLock,
@@ -312,7 +313,10 @@ impl Session {
             }
         }
         if watch.held {
-            self.ask(HOLDINGS, &[], About::Holdings, watch.texts, out);
+            // Those that go along with their sessions.
+            let own = self.lease.iter().flat_map(|lease| lease.memory.own_names());
+            let own = array(&own.map(<[u8]>::to_owned).collect::<Vec<_>>());
+            self.ask(HOLDINGS, &[Some(&own)], About::Holdings, watch.texts, out);
         }
         out.extend_from_slice(frontend::SYNC);
         self.ledger.owe(Reply::Sync, Role::Ours);
@@ -405,6 +409,7 @@ impl Session {
             }
         }
         let wanted = self.become_of(wanted);
+        self.names.settle(&wanted);
         if let Some(lease) = &mut self.lease {
             lease.memory.wearing = match worn == *wanted {
                 true => wanted,

@@ -73,7 +73,7 @@ impl Session {
                 code,
             },
         };
-        self.answer_all(cx, &fault, &fault).map(drop)
+        self.answer_held(cx, fault)
     }
 
     /// The BEGIN that the client has been answered failed: its transaction has, and none of what
@@ -89,7 +89,18 @@ impl Session {
                 error,
             },
         };
-        self.answer_all(cx, &fault, &fault).map(drop)
+        self.answer_held(cx, fault)
+    }
+
+    /// The same; where the client's message is still held, that hears of it as it is looked at.
+    fn answer_held(&mut self, cx: &mut Context<'_>, fault: Fault) -> Result<(), End> {
+        let told = self.answer_all(cx, &fault, &fault)?;
+        if let Some(failed) = &mut self.flow.failed
+            && !told
+        {
+            failed.untold = Some(fault);
+        }
+        Ok(())
     }
 
     /// Answers everything that is owed to the client with an error, each request once: `in_doubt`
@@ -162,6 +173,7 @@ impl Session {
         self.flow.cancelled = false;
         self.flow.adopted = false;
         self.flow.beginning = false;
+        self.flow.unput = None;
         self.flow.changes.clear();
         // Of a message that was held; it may be dropped now, unread.
         self.flow.reading = None;

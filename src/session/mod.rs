@@ -4,6 +4,7 @@
 //! A session is two directions over one ledger, [`forward`] and [`relay`], driven by one task.
 //! Neither waits for the other, so a request that is already here joins the one in flight.
 
+mod acts;
 mod adopt;
 mod batch;
 mod cancel;
@@ -30,6 +31,7 @@ mod pin;
 mod prepared;
 mod refuse;
 mod relay;
+mod replay;
 mod replication;
 mod reports;
 mod request;
@@ -229,6 +231,8 @@ struct Flow {
     /// The statement that the message held back names has been prepared, and returns something
     /// else than the client knows.
     misshapen: Option<StatementId>,
+    /// The error that came of putting what the next text names on the connection: its own.
+    unput: Option<Vec<u8>>,
     /// A message needs the answers to earlier ones before it can be sent.
     holding: bool,
 }

@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use super::{prepared::PREFIX, verdicts::Judged};
+use super::{prepared::PREFIX, role::Name, verdicts::Judged};
 use crate::backend::Statement;
+use crate::protocol::Parameters;
 use crate::sql::Reading;
 
 /// What the server tells names of statements apart by (NAMEDATALEN - 1 bytes).
@@ -53,6 +54,8 @@ pub struct Names {
     count: u32,
     /// The client has had two names for one statement.
     twins: bool,
+    /// Made by PREPARE behind settings that are not known yet.
+    unsettled: Vec<Box<[u8]>>,
     /// What the client called statements before they got a second name, or were renewed: what
     /// was sent by then means these.
     before: Vec<(Box<[u8]>, Arc<Statement>)>,
@@ -64,6 +67,8 @@ pub struct Entry {
     pub statement: Arc<Statement>,
     /// `None`: it has not been judged, or nothing is.
     pub judged: Option<Judged>,
+    /// PREPARE made it, whose text the statement is, under these settings.
+    pub sql: Option<Arc<Parameters>>,
 }
 
 /// The unnamed statement, which outlives its transaction.
@@ -96,13 +101,24 @@ impl Names {
         self.named.is_empty()
     }
 
+    /// All names but that of the unnamed statement.
+    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.named.keys().map(|name| &**name)
+    }
+
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.entry(name).map(|entry| &entry.statement)
     }
 
+    /// What a Parse made under this name.
     #[inline]
     pub fn entry(&self, name: &[u8]) -> Option<&Entry> {
+        self.named.get(name).filter(|entry| entry.sql.is_none())
+    }
+
+    /// What a Parse or a PREPARE made under this name.
+    pub fn any(&self, name: &[u8]) -> Option<&Entry> {
         self.named.get(name)
     }
 
@@ -130,13 +146,59 @@ impl Names {
     ) {
         if !self.twins {
             let mut others = self.named.iter();
-            let elder = others.find(|(_, one)| Arc::ptr_eq(&one.statement, &statement));
+            let is_it = |one: &Entry| one.sql.is_none() && Arc::ptr_eq(&one.statement, &statement);
+            let elder = others.find(|(_, one)| is_it(one));
             if let Some((elder, _)) = elder {
                 self.twins = true;
                 self.before.push((elder.clone(), Arc::clone(&statement)));
             }
         }
-        self.named.insert(name, Entry { statement, judged });
+        let sql = None;
+        let entry = Entry {
+            statement,
+            judged,
+            sql,
+        };
+        self.named.insert(name, entry);
+    }
+
+    /// PREPARE has made this, whose text the statement is, under these settings.
+    pub fn insert_sql(
+        &mut self,
+        name: Box<[u8]>,
+        statement: Arc<Statement>,
+        settings: Arc<Parameters>,
+    ) {
+        let entry = Entry {
+            statement,
+            judged: None,
+            sql: Some(settings),
+        };
+        self.named.insert(name, entry);
+    }
+
+    /// What PREPARE has made under this name was made under settings that are to be told.
+    pub fn await_settings(&mut self, name: &[u8]) {
+        self.unsettled.push(name.into());
+    }
+
+    /// Those settings are these.
+    pub fn settle(&mut self, settings: &Arc<Parameters>) {
+        for name in std::mem::take(&mut self.unsettled) {
+            if let Some(entry) = self.named.get_mut(&name)
+                && entry.sql.is_some()
+            {
+                entry.sql = Some(Arc::clone(settings));
+            }
+        }
+    }
+
+    /// What was taken is back.
+    pub fn put_back(&mut self, name: Name) {
+        match name.sql {
+            Some(settings) => self.insert_sql(name.name, name.statement, settings),
+            None => self.insert(name.name, name.statement),
+        }
     }
 
     /// Remembers a verdict with what was prepared under this name.
@@ -150,8 +212,8 @@ impl Names {
 
     /// The name means the next generation of its statement from here on.
     pub fn renew(&mut self, name: &[u8], next: Arc<Statement>) {
-        if let Some(former) = self.remove(name) {
-            self.before.push((name.into(), former));
+        if let Some(former) = self.take(name) {
+            self.before.push((former.name, former.statement));
         }
         self.insert(name.into(), next);
     }
@@ -168,8 +230,10 @@ impl Names {
         self.twins
     }
 
-    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.named.remove(name).map(|entry| entry.statement)
+    /// Gives up a name, whoever made it.
+    pub fn take(&mut self, name: &[u8]) -> Option<Name> {
+        let (name, entry) = self.named.remove_entry(name)?;
+        Some(name_of(name, entry))
     }
 
     /// Removes the name if it still means this statement.
@@ -178,14 +242,14 @@ impl Names {
             .get(name)
             .is_some_and(|one| Arc::ptr_eq(one, statement))
         {
-            self.remove(name);
+            self.take(name);
         }
     }
 
     /// For DEALLOCATE ALL: all names. The unnamed statement lives on, as in the server.
-    pub fn take_all(&mut self) -> impl Iterator<Item = (Box<[u8]>, Arc<Statement>)> {
+    pub fn take_all(&mut self) -> impl Iterator<Item = Name> + use<> {
         let all = std::mem::take(&mut self.named).into_iter();
-        all.map(|(name, entry)| (name, entry.statement))
+        all.map(|(name, entry)| name_of(name, entry))
     }
 
     /// What the client calls the statement that has this name upstream, by a name that `is_known`.
@@ -194,7 +258,7 @@ impl Names {
             .before
             .iter()
             .map(|(name, statement)| (name, statement));
-        let now = self.named.iter();
+        let now = self.named.iter().filter(|(_, entry)| entry.sql.is_none());
         before
             .chain(now.map(|(name, entry)| (name, &entry.statement)))
             .find(|(name, statement)| statement.name == upstream && is_known(name))
@@ -258,5 +322,13 @@ impl Names {
     pub fn forget_unnamed(&mut self) {
         self.count = self.count.wrapping_add(1);
         self.unnamed = None;
+    }
+}
+
+fn name_of(name: Box<[u8]>, entry: Entry) -> Name {
+    Name {
+        name,
+        statement: entry.statement,
+        sql: entry.sql,
     }
 }

@@ -190,7 +190,9 @@ fn is_reset(reading: &Reading) -> bool {
 /// Whether the text must run on the connection whose process id the client was told.
 #[inline]
 pub fn wants_home(reading: &Reading) -> bool {
-    reading.touches.any(Touches::IDENTITY.and(STAYING))
+    // What is prepared in SQL stays only where it cannot go along.
+    let staying = STAYING.without(Touches::PREPARE);
+    reading.touches.any(Touches::IDENTITY.and(staying))
 }
 
 #[cfg(test)]

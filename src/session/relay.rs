@@ -331,11 +331,16 @@ impl Session {
         self.flow.status = status;
         if matches!(step, Step::Pass) {
             self.request_ended();
+            self.flow.unput = None;
             if let Some(watch) = &mut self.flow.watch {
                 watch.answered(status);
             }
         }
         self.flow.beginning = false;
+        // One of ours ahead of the client's request is not the end of that.
+        if self.flow.adopted && !matches!(step, Step::Pass) && self.ledger.owes_the_client() {
+            return Ok(step);
+        }
         let adopted = std::mem::take(&mut self.flow.adopted);
         if std::mem::take(&mut self.flow.retell) {
             self.retell(splice);
@@ -351,6 +356,12 @@ impl Session {
         seen: &[u8],
         splice: &mut Splice<'_>,
     ) -> Result<Step, Break> {
+        if self.ledger.front_acts().is_some() {
+            if seen.len() < header.len && header.len <= GATHER {
+                return Ok(Step::Gather);
+            }
+            self.acted(backend::tag(backend::body(seen)));
+        }
         let change = self.ledger.front().and_then(|owed| owed.role.change());
         if change.is_none() {
             if backend::changes_schema(backend::body(seen)) {

@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use super::{
-    End, Fault, Phase, PoolMode, Session, adopt,
+    End, Fault, Phase, PoolMode, Session, acts, adopt,
     forward::{GATHER, Step},
     ledger::Reply,
     pin,
@@ -40,35 +40,57 @@ impl Session {
             self.count_judged();
             return Ok(step);
         }
-        if let Some(step) = self.forbid(Kind::Query, &reading, |_| text.to_owned(), splice) {
+        let full = self.in_full(reading, text, whole);
+        if let Some(step) = self.forbid(Kind::Query, &full, |_| text.to_owned(), splice) {
             return Ok(step);
         }
-        Ok(self.query_read(reading, seen, splice))
+        Ok(self.query_read(reading, seen, whole, splice))
     }
 
-    fn query_read(&mut self, reading: Reading, seen: &[u8], splice: &mut Splice<'_>) -> Step {
+    fn query_read(
+        &mut self,
+        reading: Reading,
+        seen: &[u8],
+        whole: bool,
+        splice: &mut Splice<'_>,
+    ) -> Step {
         let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
+        let full = self.in_full(reading, text, whole);
         // Amid a batch it may be skipped, and the unnamed statement that it drops is back: one
         // whose Parse is answered.
         let unknown = self.ledger.is_open() && self.is_open_what(b"", None);
-        if unknown || self.must_not_overtake(&reading) {
+        if unknown || self.must_not_overtake(&reading) || self.names_open(&reading, text) {
             self.flow.reading = Some(reading);
             return Step::Hold;
         }
-        if !self.begin(&reading, splice) {
+        let open = self.ledger.is_open();
+        if !self.begin(&full, splice) {
             self.flow.reading = Some(reading);
             return Step::Wait;
         }
         if !self.will_run() {
             return Step::Pass;
         }
-        self.count_judged();
         let substitute = self.substitute(&reading, text);
-        self.touch(&reading, text);
+        let is_sent = substitute.as_ref().is_none_or(|one| one.text.is_none());
+        if is_sent && self.put_named(&reading, &full, text, splice) {
+            // A Sync of ours would end the client's batch; else the text would be skipped with what
+            // failed, and all that is sent behind.
+            if !open {
+                splice.insert().extend_from_slice(frontend::SYNC);
+                self.ledger.owe(Reply::Sync, Role::Ours);
+            }
+            // Behind that Sync it would run though its BEGIN failed.
+            if open || self.flow.beginning {
+                self.flow.reading = Some(reading);
+                return Step::Hold;
+            }
+        }
+        self.count_judged();
+        self.touch(&full, text);
         let role = self.drop_unnamed();
         let Some(mut substitute) = substitute else {
-            self.ledger.owe(Reply::Query, role);
-            return Step::Pass;
+            return self.query_acting(&reading, text, whole, role);
         };
         self.forget(&mut substitute.change);
         let role = Naming::Changes(Box::new(substitute.change));
@@ -80,6 +102,22 @@ impl Session {
             }
             None => Step::Pass,
         }
+    }
+
+    /// A text that is sent as it is.
+    #[inline]
+    fn query_acting(&mut self, reading: &Reading, text: &[u8], whole: bool, role: Role) -> Step {
+        let acts = match acts::names_any(reading) {
+            true => self.acts(reading, text, whole),
+            false => acts::Acts::new(),
+        };
+        self.begin_acts(&acts);
+        let role = match acts.is_empty() {
+            true => role,
+            false => Naming::Acts(Box::new(acts)).into(),
+        };
+        self.ledger.owe(Reply::Query, role);
+        Step::Pass
     }
 
     /// What means the session as a whole, or names in a text, is judged when what came before
@@ -208,7 +246,7 @@ impl Session {
             self.identity.cherished = true;
         }
         // Not understood one by one, these may have taken statements of ours along.
-        if reading.count > 1 && reading.touches.any(pin::DESTROYS) {
+        if reading.count > 1 && reading.touches.any(pin::DESTROYS) && !self.is_understood(text) {
             self.flow.tainted = true;
         }
     }

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use super::{
+    acts::Acts,
     change::{Change, Forgets},
     fault::Fault,
     ledger::Reply,
     look::Looking,
     names::Former,
+    replay::Adopted,
     shape::{Purpose, Shaping},
     substitute::DISCARD_ALL,
 };
 use crate::backend::{Statement, StatementId};
+use crate::protocol::Parameters;
 
 /// Whose message it was, and what its answer changes.
 #[derive(Debug)]
@@ -57,6 +60,12 @@ pub enum Naming {
     Shapes(Box<Shaping>),
     /// Our Parse of a statement that this connection lacked. Its error is the client's Bind's.
     Supplies(Arc<Statement>),
+    /// Ours: a part of putting what the client calls so on the connection under that very name, or
+    /// of taking away what another calls so. Its error is that of the client's next message.
+    Adopts(Box<Adopted>),
+    /// The client's Query or Execute of a text that prepares or deallocates: what is done as each
+    /// of its commands completes.
+    Acts(Box<Acts>),
     /// Our Parse of the session's unnamed statement, by its number. Its error is the client's
     /// Bind's.
     SuppliesUnnamed(u32),
@@ -67,6 +76,8 @@ pub enum Naming {
 pub struct Name {
     pub name: Box<[u8]>,
     pub statement: Arc<Statement>,
+    /// PREPARE made it, under these settings.
+    pub sql: Option<Arc<Parameters>>,
 }
 
 /// What a Parse of the client's promises.
@@ -138,9 +149,10 @@ impl Naming {
             | Self::RegistersUnnamed(..)
             | Self::DropsUnnamed(_)
             | Self::Forgets(_)
-            | Self::Changes(_) => true,
+            | Self::Changes(_)
+            | Self::Acts(_) => true,
             Self::Shapes(shaping) => shaping.asked,
-            Self::Supplies(_) | Self::SuppliesUnnamed(_) => false,
+            Self::Supplies(_) | Self::Adopts(_) | Self::SuppliesUnnamed(_) => false,
         }
     }
 
@@ -155,6 +167,8 @@ impl Naming {
                 name.is_empty()
             }
             Self::Supplies(one) => Some(one.id) == statement,
+            Self::Adopts(_) => false,
+            Self::Acts(acts) => acts.iter().any(|act| *act.name == *name),
             Self::Changes(change) => match &change.forgets {
                 Forgets::Nothing => false,
                 Forgets::One(one) => **one == *name,
@@ -170,6 +184,8 @@ impl Naming {
         match self {
             // A Query that fails makes the backend skip nothing.
             Self::Changes(_) => reply == Reply::Query,
+            // What it makes is noted when it is made.
+            Self::Acts(_) => true,
             // Parsed anew under one name, it may no longer be what another one means.
             Self::Shapes(shaping) => match &shaping.purpose {
                 Purpose::Supplied => true,
@@ -180,6 +196,7 @@ impl Naming {
             | Self::DropsUnnamed(_)
             | Self::Forgets(_)
             | Self::Supplies(_)
+            | Self::Adopts(_)
             | Self::SuppliesUnnamed(_) => false,
         }
     }

@@ -6,11 +6,11 @@
 //! does no harm and runs in the same states, and the tag is put back.
 
 use super::{
-    Keep, Session,
+    Keep, Session, Spelling,
+    acts::Acts,
     adopt::is_identity,
     change::{Change, Effect, Forgets, Forgotten, Restores},
     names, pin,
-    role::Name,
     sabotage::{Part, without},
 };
 use crate::protocol::{Parameters, backend::Status};
@@ -54,6 +54,7 @@ impl Substitute {
                 effect: Effect::None,
                 forgets,
                 forgotten: Forgotten::default(),
+                acts: Acts::new(),
             },
         }
     }
@@ -71,6 +72,7 @@ impl Substitute {
                 effect,
                 forgets,
                 forgotten: Forgotten::default(),
+                acts: Acts::new(),
             },
         }
     }
@@ -177,7 +179,9 @@ impl Session {
             Target::All => Some(Substitute::itself(Effect::DeallocateAll)),
             Target::One(name) => {
                 let name = name.fold(text);
-                if self.names.get(&name).is_some() {
+                // A session with a connection to itself may listen there: it goes as it is (`acts`).
+                let acts = self.identity.spelling == Spelling::Standard && !names::is_ours(&name);
+                if (self.is_shared() || !acts) && self.names.any(&name).is_some() {
                     let forgets = Forgets::One(name.into());
                     return Some(Substitute::harmless("DEALLOCATE", forgets));
                 }
@@ -204,19 +208,8 @@ impl Session {
         self.flow.resetting |= restores && !self.has_set_nothing();
         let forgotten = match &change.forgets {
             Forgets::Nothing => return,
-            Forgets::One(name) => {
-                let statement = self.names.remove(name);
-                let name = statement.map(|statement| Name {
-                    name: name.clone(),
-                    statement,
-                });
-                name.into_iter().collect()
-            }
-            Forgets::All => {
-                let all = self.names.take_all();
-                all.map(|(name, statement)| Name { name, statement })
-                    .collect()
-            }
+            Forgets::One(name) => self.names.take(name).into_iter().collect(),
+            Forgets::All => self.names.take_all().collect(),
         };
         change.forgotten.names = forgotten;
         if change.effect.deallocates()
@@ -229,7 +222,7 @@ impl Session {
     /// The command has failed: all is as it was.
     pub(super) fn remember(&mut self, forgotten: Forgotten) {
         for one in forgotten.names {
-            self.names.insert(one.name, one.statement);
+            self.names.put_back(one);
         }
         if let Some(lease) = &mut self.lease {
             lease.memory.restore_statements(forgotten.prepared);

@@ -16,6 +16,8 @@ use crate::protocol::frontend;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Supply {
     Ready,
+    /// It is there under the client's own name.
+    Shown,
     /// What the backend says of it must be known first.
     Asked,
     /// It returns something else than the client knows.
@@ -87,6 +89,10 @@ impl Session {
                 self.ledger.owe(Reply::Close, Role::Ours);
             };
             for name in lease.memory.take_litter() {
+                close(&name);
+                lease.memory.disown(&name);
+            }
+            for name in lease.memory.own_surplus(limit) {
                 close(&name);
             }
             while let Some(statement) = lease.memory.surplus(limit) {

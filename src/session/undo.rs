@@ -92,7 +92,8 @@ impl Session {
                 }
             }
             Naming::Supplies(statement) => self.forget_upstream(&statement),
-            Naming::Forgets(name) => self.names.insert(name.name, name.statement),
+            Naming::Forgets(name) => self.names.put_back(*name),
+            Naming::Adopts(name) => self.unown(&name),
             Naming::Changes(change) => {
                 self.flow.resetting &= change.restores == Restores::Nothing;
                 if change.effect == Effect::DiscardAll {
@@ -100,7 +101,8 @@ impl Session {
                 }
                 self.remember(change.forgotten);
             }
-            Naming::Shapes(_) => {}
+            // What a command makes is noted when it has.
+            Naming::Shapes(_) | Naming::Acts(_) => {}
         }
     }
 

@@ -187,7 +187,7 @@ impl Kind {
     }
 
     /// What a statement of this kind touches, whatever else its text says.
-    pub(super) fn touches(self) -> Touches {
+    pub fn touches(self) -> Touches {
         match self {
             Kind::Begin
             | Kind::Commit { .. }

@@ -238,7 +238,7 @@ fn a_pipeline_of_batches_is_answered_in_order() {
 }
 
 /// A server that takes reads alone: it follows nobody.
-fn standby() -> Cluster {
+pub fn standby() -> Cluster {
     let mut standby = support::own_cluster(support::options());
     standby.stop(Stop::Fast).unwrap();
     standby.write("standby.signal", "").unwrap();

@@ -42,6 +42,7 @@ mod limits;
 mod login;
 mod logs;
 mod lost;
+mod named;
 mod options;
 mod outage;
 mod passwords;
