@@ -178,6 +178,30 @@ pub fn bind_formats(rest: &[u8]) -> Option<(u16, Vec<Format>)> {
     Some((values, formats.collect::<Option<_>>()?))
 }
 
+/// The values in what follows the names in a Bind, but NULLs; up to where it cannot be read.
+pub fn bind_values(rest: &[u8]) -> Vec<&[u8]> {
+    let after_formats = split_words(rest).and_then(|(_, rest)| rest.split_first_chunk::<2>());
+    let Some((count, mut rest)) = after_formats else {
+        return Vec::new();
+    };
+    let mut values = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let Some((length, after)) = rest.split_first_chunk::<4>() else {
+            break;
+        };
+        // Below zero: NULL, of no bytes.
+        let length = usize::try_from(i32::from_be_bytes(*length));
+        let Some((value, after)) = after.split_at_checked(length.unwrap_or_default()) else {
+            break;
+        };
+        if length.is_ok() {
+            values.push(value);
+        }
+        rest = after;
+    }
+    values
+}
+
 /// Whether what follows the names in a Bind is well formed and gives no value. The server looks at
 /// no format that it has no use for.
 pub fn is_without_values(rest: &[u8]) -> bool {

@@ -24,7 +24,7 @@ use crate::protocol::{
     frame::{HEADER, Header},
     frontend::{self, Kind, Target},
 };
-use crate::sql::Reading;
+use crate::sql::{Reading, Touches};
 
 /// A name that no statement has: it is neither ours nor one that a client's becomes.
 const NOBODYS: &[u8] = b"_ambassador_nobody";
@@ -332,6 +332,9 @@ impl Session {
             self.flow.changes.push((portal.into(), change));
         }
         self.touch_bound(&full, name);
+        if full.touches.any(Touches::SETTING) {
+            self.watch_values(rest);
+        }
         let Some(statement) = statement else {
             // Unnamed, prepared in SQL, or unknown: the server says 26000 of the client's own name.
             self.own(name, Need::Itself, splice);

@@ -72,6 +72,9 @@ const GIVEN_UP: Touches = Touches::ADVISORY_UNLOCK
     .and(Touches::DISCARD)
     .and(Touches::DDL);
 
+/// Longer values are taken for no names: bytes.
+const LONGEST_NAME: usize = 128;
+
 /// What is to be asked.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -116,6 +119,21 @@ impl Watch {
             && let Some(print) = pin::print(text)
         {
             self.texts.push((touches, print));
+        }
+    }
+
+    /// Adds what can be the name of a setting of no module of the server's.
+    fn add_custom(&mut self, name: &[u8]) {
+        let part = |part: &[u8]| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_$".contains(byte);
+            part.first().is_some_and(|first| !first.is_ascii_digit()) && part.iter().all(plain)
+        };
+        let is_name = name.contains(&b'.') && name.len() < LONGEST_NAME;
+        if is_name
+            && name.split(|byte| *byte == b'.').all(part)
+            && let Ok(name) = std::str::from_utf8(name)
+        {
+            self.add(name);
         }
     }
 
@@ -191,6 +209,11 @@ impl Session {
         let mut watch = self.flow.watch.take().unwrap_or_default();
         watch.held |= held;
         watch.any |= code;
+        if code {
+            // What its code names is as good as any.
+            text.split(|byte| !(byte.is_ascii_alphanumeric() || b"_$.".contains(byte)))
+                .for_each(|word| watch.add_custom(word));
+        }
         watch.note(touches, text);
         watch.undone |= reading.count > 1 || self.flow.status != backend::Status::Idle;
         if settings {
@@ -204,6 +227,16 @@ impl Session {
         self.flow.watch = Some(watch);
         if shared {
             self.flow.keep = Keep::Unsettled;
+        }
+    }
+
+    /// A value of a Bind may name what is set. The server does not show an extension's settings
+    /// among all others, so those are asked for by name.
+    pub(super) fn watch_values(&mut self, rest: &[u8]) {
+        if let Some(watch) = &mut self.flow.watch {
+            for value in frontend::bind_values(rest) {
+                watch.add_custom(value);
+            }
         }
     }
 

@@ -208,6 +208,16 @@ fn settings_go_along_in_the_extended_protocol_too() {
     wire.ask(&[config, sync()]);
     other.run("select 1");
     assert_eq!(other.value("show work_mem"), "4MB");
+    let config = unnamed("select set_config($1, $2, false)", &["app.Y", "mine, too"]);
+    wire.ask(&[config, sync()]);
+    wire.run("do $$ begin perform set_config('app.z', 'done', false); end $$");
+    other.run("select 1");
+    for name in ["app.y", "app.z"] {
+        let of = |name| format!("select nullif(current_setting('{name}', true), '')");
+        assert_eq!(other.value(&of(name)), "NULL");
+    }
+    assert_eq!(wire.value("show app.y"), "mine, too");
+    assert_eq!(wire.value("show app.z"), "done");
     assert_eq!(wire.value("show work_mem"), "3MB");
     assert_eq!(wire.value("show app.x"), "mine");
     let batch = [

@@ -257,7 +257,7 @@ impl Talk {
             ("select set_config($1, $2, false)", &["work_mem", "11MB"]),
             (
                 "select set_config($1, $2, $3::bool)",
-                &["work_mem", "12MB", "f"],
+                &["app.tenant", "bound", "f"],
             ),
             (
                 "select set_config($1, $2, false)",
