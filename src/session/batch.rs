@@ -1,9 +1,10 @@
-//! A batch of the extended protocol that runs one command, answered as the server would.
+//! A batch of the extended protocol that is of one statement, answered as the server would.
 
+use super::last::{self, Row};
 use crate::protocol::{
     backend,
     frame::{self, HEADER},
-    frontend::{self, Kind, Target},
+    frontend::{self, Format, Kind, Target},
 };
 
 /// What a batch comes to.
@@ -13,8 +14,10 @@ pub struct Answer {
     pub len: usize,
     /// Those of its first message.
     pub first: usize,
-    /// What goes ahead of the CommandComplete.
+    /// What goes ahead of the CommandComplete, or of the ReadyForQuery where nothing runs.
     pub before: Vec<u8>,
+    /// The statement is run.
+    pub runs: bool,
 }
 
 /// How far the batch has come.
@@ -30,6 +33,20 @@ enum At {
 /// where the statement is a command that takes no value and returns no row. `None`: it is another
 /// one, or not all of it is here. All its portals are unnamed: they are gone with the next Bind.
 pub fn answer(frames: &[u8], statement: &[u8]) -> Option<Answer> {
+    read(frames, statement, None).filter(|answer| answer.runs)
+}
+
+/// The same where the statement returns this row; it may be prepared only, too.
+pub fn shown(frames: &[u8], statement: &[u8], row: &Row) -> Option<Answer> {
+    read(frames, statement, Some(row))
+}
+
+fn read(frames: &[u8], statement: &[u8], row: Option<&Row>) -> Option<Answer> {
+    let mut formats = Vec::new();
+    let returns = |out: &mut Vec<u8>, formats: &[Format]| match row {
+        Some(_) => last::put_columns(out, formats),
+        None => out.extend_from_slice(backend::NO_DATA),
+    };
     let first = frame::peek(frames).ok()??.len;
     let (mut len, mut at, mut before) = (0, At::Start, Vec::new());
     loop {
@@ -43,6 +60,10 @@ pub fn answer(frames: &[u8], statement: &[u8]) -> Option<Answer> {
                 at = At::Parsed;
             }
             (Kind::Bind, At::Start | At::Parsed) if binds(body, statement) => {
+                formats = match row {
+                    Some(_) => columns(body)?,
+                    None => formats,
+                };
                 before.extend_from_slice(backend::BIND_COMPLETE);
                 at = At::Bound;
             }
@@ -50,25 +71,42 @@ pub fn answer(frames: &[u8], statement: &[u8]) -> Option<Answer> {
                 if frontend::target(body) == Some((Target::Statement, statement)) =>
             {
                 backend::put_parameter_description(&mut before, &[0, 0]);
-                before.extend_from_slice(backend::NO_DATA);
+                returns(&mut before, &[]);
             }
             (Kind::Describe, At::Bound)
                 if frontend::target(body) == Some((Target::Portal, b"")) =>
             {
-                before.extend_from_slice(backend::NO_DATA);
+                returns(&mut before, &formats);
             }
-            // However many rows it asks for.
             (Kind::Execute, At::Bound)
                 if body.len() == 5 && frontend::execute(body) == Some(b"") =>
             {
+                // Where there is no row, however many it asks for.
+                if let Some(row) = row {
+                    (frontend::execute_limit(body) == Some(0)).then_some(())?;
+                    last::put_row(&mut before, row);
+                }
                 at = At::Executed;
             }
-            (Kind::Sync, At::Executed) if body.is_empty() => {
-                return Some(Answer { len, first, before });
+            (Kind::Sync, At::Parsed | At::Executed) if body.is_empty() => {
+                return Some(Answer {
+                    len,
+                    first,
+                    before,
+                    runs: at == At::Executed,
+                });
             }
             _ => return None,
         }
     }
+}
+
+/// In which formats a Bind wants the columns, if there may be so many.
+fn columns(body: &[u8]) -> Option<Vec<Format>> {
+    let (_, _, rest) = frontend::bind(body)?;
+    let (_, formats) = frontend::bind_formats(rest)?;
+    let fits = formats.len() <= 1 || formats.len() == Row::default().len();
+    fits.then_some(formats)
 }
 
 /// Whether it binds this statement to the unnamed portal, without a value.
@@ -169,6 +207,39 @@ mod tests {
         for batch in batches {
             assert_eq!(tags(&batch, b""), None, "{batch:?}");
         }
+    }
+
+    #[test]
+    fn a_row_is_described_and_given_where_it_is_asked_for() {
+        let row = Row::default();
+        let tags = |frames: &[Vec<u8>]| {
+            let answer = shown(&frames.concat(), b"", &row)?;
+            let mut tags = String::new();
+            frame::Walk::default().pass(&answer.before, |tag| tags.push(char::from(tag)));
+            Some((tags, answer.runs))
+        };
+        let sync = SYNC.to_owned();
+        let bound = bind(b"", b"", PLAIN);
+        let whole = [
+            parse(),
+            bound.clone(),
+            describe(b'P'),
+            execute(),
+            sync.clone(),
+        ];
+        assert_eq!(tags(&whole), Some(("12TD".to_owned(), true)));
+        let prepared = [parse(), describe(b'S'), sync.clone()];
+        assert_eq!(tags(&prepared), Some(("1tT".to_owned(), false)));
+        let binary = [0, 0, 0, 0, 0, 1, 0, 1];
+        let binary = [bind(b"", b"", &binary), execute(), sync.clone()];
+        assert_eq!(tags(&binary), Some(("2D".to_owned(), true)));
+        let too_many = [0, 0, 0, 0, 0, 2, 0, 1, 0, 1];
+        let too_many = [bind(b"", b"", &too_many), execute(), sync.clone()];
+        assert_eq!(tags(&too_many), None);
+        let mut limited = execute();
+        limited.pop();
+        limited.push(1);
+        assert_eq!(tags(&[bound, limited, sync]), None);
     }
 
     #[test]

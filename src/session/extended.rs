@@ -106,6 +106,9 @@ impl Session {
         {
             return Ok(step);
         }
+        if whole && let Some(step) = self.show_last_parsed(cx, &reading, (name, rest), splice)? {
+            return Ok(step);
+        }
         Ok(self.parse_read(header, seen, reading, splice))
     }
 
@@ -120,6 +123,10 @@ impl Session {
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
         let text = frontend::text(rest);
+        let stated = |_: &Self| text.to_owned();
+        if let Some(step) = self.heed_own(Kind::Parse, &reading, stated, splice) {
+            return step;
+        }
         // What cannot be prepared again elsewhere keeps the session here; so does a name whose
         // end may be too far away for a Bind to find it.
         let shared = self.pool.settings().prepared_statements > 0;
@@ -290,9 +297,16 @@ impl Session {
         if let Some(step) = self.defer_bound(cx, &reading, written, splice)? {
             return Ok(step);
         }
+        if let Some(step) = self.show_last_bound(cx, &reading, written, splice)? {
+            return Ok(step);
+        }
         let text = self.naming_text(&reading, name);
         if self.must_not_overtake(&reading) || self.names_open(&reading, &text) {
             return Ok(Step::Hold);
+        }
+        let stated = |session: &Self| session.text_of(name).to_owned();
+        if let Some(step) = self.heed_own(Kind::Bind, &reading, stated, splice) {
+            return Ok(step);
         }
         let full = self.in_full(reading, &text, true);
         let stated = |session: &Self| session.text_of(name).to_owned();

@@ -49,6 +49,14 @@ pub enum Fault {
     /// What the backend said of a BEGIN that the client had been answered.
     #[error("{}", String::from_utf8_lossy(notice::message(error).unwrap_or_default()))]
     Begin { code: SqlState, error: Vec<u8> },
+    /// As the server says it of a setting that it does not have.
+    #[error("unrecognized configuration parameter \"{name}\"")]
+    UnknownSetting { name: String },
+    /// As the server says it of a setting with fixed values.
+    #[error("invalid value for parameter \"ambassador.route\": \"{value}\"")]
+    BadRoute { value: String },
+    #[error("ambassador: database \"{database}\": {setting}: sharding is not supported yet")]
+    NoSharding { database: String, setting: String },
     #[error(
         "ambassador: database \"{database}\": the session would have to keep its connection ({reason}), which on_pin = \"reject\" does not allow"
     )]
@@ -136,9 +144,11 @@ impl Fault {
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } | Self::Begin { code, .. } => *code,
-            Self::StatementMode { .. } | Self::PinRejected { .. } => {
+            Self::StatementMode { .. } | Self::PinRejected { .. } | Self::NoSharding { .. } => {
                 SqlState::FEATURE_NOT_SUPPORTED
             }
+            Self::UnknownSetting { .. } => SqlState::UNDEFINED_OBJECT,
+            Self::BadRoute { .. } => SqlState::INVALID_PARAMETER_VALUE,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Protocol => SqlState::PROTOCOL_VIOLATION,
             Self::Cancelled | Self::QueryTimeout { .. } => SqlState::QUERY_CANCELED,
@@ -188,6 +198,10 @@ impl Fault {
     fn plain_hint(&self) -> Option<&'static str> {
         match self {
             Self::BackendLost { loss, .. } => Some(loss.hint()),
+            Self::UnknownSetting { .. } => {
+                Some("There are ambassador.route and ambassador.last_backend.")
+            }
+            Self::BadRoute { .. } => Some("Available values: primary, replica, auto."),
             Self::NoWayBack { .. } => Some("End it with a plain ROLLBACK, and begin anew."),
             Self::PinRejected { .. } => {
                 Some("Do without it, or set on_pin = \"allow\" or \"warn\" for this database.")
@@ -218,6 +232,7 @@ impl Fault {
             Self::NoConnection { .. }
             | Self::Aborted
             | Self::Begin { .. }
+            | Self::NoSharding { .. }
             | Self::Protocol
             | Self::Cancelled
             | Self::Killed
@@ -233,7 +248,11 @@ impl Fault {
     /// AuthenticationOk. So do the backend's own, of a login that it had let in.
     pub fn is_behind_admission(&self) -> bool {
         use crate::backend::ConnectError::Rejected;
-        if let Self::NoSuchDatabase { .. } = self {
+        if let Self::NoSuchDatabase { .. }
+        | Self::UnknownSetting { .. }
+        | Self::BadRoute { .. }
+        | Self::NoSharding { .. } = self
+        {
             return true;
         }
         let Self::NoConnection {

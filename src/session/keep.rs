@@ -10,7 +10,7 @@ use super::{
 };
 use crate::backend::SOMEBODYS;
 use crate::pool::Pool;
-use crate::protocol::{backend::Status, frontend::Kind};
+use crate::protocol::frontend::Kind;
 use crate::sql::Reading;
 use crate::telemetry::events;
 
@@ -93,25 +93,14 @@ impl Session {
         reason: Reason,
         splice: &mut Splice<'_>,
     ) -> Option<Step> {
-        // Nothing runs there.
-        let fails = self.ledger.is_empty() && self.flow.status == Status::Failed;
-        if self.settings.on_pin != OnPin::Reject || self.flow.keep == Keep::Session || fails {
+        if self.settings.on_pin != OnPin::Reject || self.flow.keep == Keep::Session {
             return None;
         }
         let fault = Fault::PinRejected {
             database: fault::database(&self.pool),
             reason: reason.name(),
         };
-        let outside = self.flow.status == Status::Idle || self.flow.begun.is_some();
-        if self.ledger.is_empty() && outside {
-            self.denied = Some(fault);
-            return Some(Step::Wait);
-        }
-        // What the backend skips it need not refuse.
-        if !self.ledger.is_skipping() {
-            self.provoke(kind, fault, splice);
-        }
-        Some(Step::Drop)
+        self.refuse_text(kind, fault, splice)
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     Keep, Session,
     adopt::{self, AUTHORIZATION, ROLE},
     ledger::Reply,
+    own,
     pin::{self, Cause, Reason},
     role::Role,
     sabotage::{Part, without},
@@ -424,7 +425,9 @@ impl Session {
                 continue;
             }
             let value = value.as_deref().and_then(unhex);
-            let value = value.filter(|_| set.as_deref() == Some(b"t"));
+            // A custom setting that was taken back is not gone, but empty.
+            let gone = |value: &[u8]| value.is_empty() && name.eq_ignore_ascii_case(own::ROUTE);
+            let value = value.filter(|value| set.as_deref() == Some(b"t") && !gone(value));
             let plain = self.identity.start.get(name).is_none();
             match value.filter(|value| !(plain && is_nobody(name, value, user))) {
                 Some(value) => {

@@ -21,12 +21,14 @@ mod forward;
 mod handle;
 mod judge;
 mod keep;
+mod last;
 mod leave;
 mod ledger;
 mod lobby;
 mod look;
 mod lost;
 mod names;
+mod own;
 mod pin;
 mod prepared;
 mod refuse;
@@ -233,6 +235,10 @@ struct Flow {
     misshapen: Option<StatementId>,
     /// The error that came of putting what the next text names on the connection: its own.
     unput: Option<Vec<u8>>,
+    /// A connection has been taken for a request, ever.
+    ran: bool,
+    /// The connection is to be told of `ambassador.route`, which it does not have.
+    declaring: bool,
     /// A message needs the answers to earlier ones before it can be sent.
     holding: bool,
 }
@@ -337,6 +343,7 @@ impl Session {
     fn hold(&mut self, lease: Lease) {
         self.pool.traffic().assignments.add(1);
         lease.lent_to(self.handle.id);
+        self.flow.ran = true;
         self.lease = Some(lease);
     }
 }

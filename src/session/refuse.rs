@@ -9,7 +9,8 @@ use std::task::Context;
 
 use super::{End, Fault, Session, fault, forward::Step, ledger::Reply, role::Role, splice::Splice};
 use crate::protocol::{
-    backend, frame,
+    backend::{self, Status},
+    frame,
     frontend::{self, Kind},
     notice::Severity,
 };
@@ -105,6 +106,29 @@ impl Session {
             self.provoke(kind, fault, splice);
         }
         Ok(Step::Drop)
+    }
+
+    /// Refuses a message for what its text says. `None`: it may go on to a transaction that has
+    /// failed, where nothing runs.
+    pub(super) fn refuse_text(
+        &mut self,
+        kind: Kind,
+        fault: Fault,
+        splice: &mut Splice<'_>,
+    ) -> Option<Step> {
+        if self.ledger.is_empty() && self.flow.status == Status::Failed {
+            return None;
+        }
+        let outside = self.flow.status == Status::Idle || self.flow.begun.is_some();
+        if self.ledger.is_empty() && outside {
+            self.denied = Some(fault);
+            return Some(Step::Wait);
+        }
+        // What the backend skips it need not refuse.
+        if !self.ledger.is_skipping() {
+            self.provoke(kind, fault, splice);
+        }
+        Some(Step::Drop)
     }
 
     /// Has the backend fail where the message would have run, so that the error keeps its place

@@ -40,6 +40,13 @@ impl Session {
             self.count_judged();
             return Ok(step);
         }
+        if let Some(step) = self.show_last(cx, &reading, text)? {
+            self.count_judged();
+            return Ok(step);
+        }
+        if let Some(step) = self.heed_own(Kind::Query, &reading, |_| text.to_owned(), splice) {
+            return Ok(step);
+        }
         let full = self.in_full(reading, text, whole);
         if let Some(step) = self.forbid(Kind::Query, &full, |_| text.to_owned(), splice) {
             return Ok(step);
@@ -175,6 +182,7 @@ impl Session {
         };
         self.flow.misshapen = None;
         if self.flow.status == Status::Idle || self.flow.begun.is_some() {
+            self.flow.resetting = false;
             let wanted = &self.identity.parameters;
             if !adopt::fits(&lease.memory.wearing, wanted) {
                 let mut registry = self.shared.registry.borrow_mut();
@@ -187,6 +195,9 @@ impl Session {
         }
         if self.flow.begun.is_some() {
             self.begin_for_real(splice.insert());
+        }
+        if std::mem::take(&mut self.flow.declaring) {
+            self.declare(splice.insert());
         }
         self.tidy(splice);
         true

@@ -10,11 +10,12 @@ use super::{
     End, Fault, Flow, Handle, Identity, Keep, KeyHandle, Lobby, OnPin, Place, PoolMode, Session,
     Shared, Who, adopt,
     converse::converse,
+    fault,
     keep::pinned,
     ledger::Ledger,
     lobby::{Greeting, Welcome},
     names::Names,
-    pin,
+    own, pin,
     verdicts::Spelling,
 };
 use crate::backend;
@@ -188,6 +189,7 @@ async fn enter(
     client: &Link,
 ) -> Result<Entrance, End> {
     let pool = &lobby.pool;
+    own::check(&wishes.parameters, || fault::database(pool))?;
     if wishes.switches.is_some() || lobby.known.borrow().is_alone(&wishes.parameters) {
         return Box::pin(enter_alone(shared, lobby, wishes, client)).await;
     }

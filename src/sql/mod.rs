@@ -13,7 +13,8 @@
 //! - `find` reads a text for all that it says ([`Finding`]), and `judge` says by what the server
 //!   (`builtin`) and the database (`known`) have under its names whether it is provably a read,
 //! - `bracket` knows what opens or closes a transaction and does nothing else, and of what kind
-//!   that transaction is (`mode`).
+//!   that transaction is (`mode`),
+//! - `own` finds the settings that are ours, `ambassador.route` and its like.
 //!
 //! Nothing outside this room looks at statement text.
 //!
@@ -47,6 +48,7 @@ mod list;
 mod literals;
 mod mode;
 mod name;
+mod own;
 mod printer;
 mod quick;
 mod read;
@@ -79,6 +81,7 @@ pub use literals::Literals;
 pub use literals::Places;
 pub use mode::{Isolation, Mode};
 pub use name::Name;
+pub use own::{Deed, Own, PREFIX as OWN_PREFIX, may_name_own, own, shows_last_backend};
 pub use read::{Reading, Statement, Statements, read, read_with, statements, statements_with};
 pub use scan::{Scanner, Span, Strings, Token, TokenKind};
 pub use stake::Stake;

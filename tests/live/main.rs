@@ -45,6 +45,7 @@ mod lost;
 mod named;
 mod options;
 mod outage;
+mod own;
 mod passwords;
 mod pins;
 mod pool;
