@@ -157,7 +157,7 @@ fn topic_of(name: &str) -> Result<Topic, Fault> {
     }
     let what = format!("SHOW {}", name.to_uppercase());
     match name {
-        "routes" | "retries" | "certificates" => Err(Fault::NotYet { what }),
+        "retries" => Err(Fault::NotYet { what }),
         _ => Err(Fault::Unknown { what }),
     }
 }

@@ -12,6 +12,8 @@ use crate::session::{self, Shared};
 pub enum Detail {
     Pools,
     Clients,
+    /// Pools, and where the texts went that are remembered.
+    Paths,
 }
 
 /// What one worker has: plain data, made on the worker's own thread when somebody asks
@@ -31,6 +33,8 @@ pub struct Report {
     pub sessions: usize,
     /// Each of them, if that was asked for.
     pub clients: Vec<session::View>,
+    /// Where texts went, by the names of their databases, if that was asked for.
+    pub paths: Vec<(String, session::Path)>,
 }
 
 impl Report {
@@ -45,7 +49,7 @@ impl Report {
         let sessions = shared.sessions.len();
         let mut clients = Vec::new();
         match detail {
-            Detail::Pools => {}
+            Detail::Pools | Detail::Paths => {}
             Detail::Clients => {
                 clients.reserve(sessions);
                 shared.sessions.each(|handle| clients.push(handle.view()));
@@ -58,6 +62,7 @@ impl Report {
             sessions,
             pools: pools.into_iter().map(|pool| pool.view(now)).collect(),
             clients,
+            paths: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod databases;
 mod house;
 mod pools;
+mod routes;
 mod sockets;
 mod stats;
 mod time;
@@ -38,6 +39,7 @@ pub enum Topic {
     Pins,
     Backends,
     Certificates,
+    Routes,
 }
 
 const TOPICS: &[(&str, Topic)] = &[
@@ -57,6 +59,7 @@ const TOPICS: &[(&str, Topic)] = &[
     ("pins", Topic::Pins),
     ("backends", Topic::Backends),
     ("certificates", Topic::Certificates),
+    ("routes", Topic::Routes),
 ];
 
 impl Topic {
@@ -83,12 +86,14 @@ impl Topic {
             Self::Pins => sockets::PINS,
             Self::Backends => backends::COLUMNS,
             Self::Certificates => certificates::COLUMNS,
+            Self::Routes => routes::COLUMNS,
         }
     }
 
     fn detail(self) -> Detail {
         match self {
             Self::Clients | Self::Servers | Self::Pins | Self::Users => Detail::Clients,
+            Self::Routes => Detail::Paths,
             Self::Pools
             | Self::Databases
             | Self::Stats
@@ -123,6 +128,7 @@ impl Topic {
             Self::Pins => sockets::pins(facts),
             Self::Backends => backends::rows(facts),
             Self::Certificates => certificates::rows(facts),
+            Self::Routes => routes::rows(facts),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::backend::{Login, Target};
 use crate::route::Rules;
-use crate::session::Verdicts;
+use crate::session::{Path, Verdicts};
 
 /// Names a database upstream: the entry that led there, and its name there.
 pub type Place = (String, Vec<u8>);
@@ -64,6 +64,20 @@ impl Judges {
     pub fn forget_unused(&self) {
         let mut judges = self.0.borrow_mut();
         judges.retain(|_, verdicts| Rc::strong_count(verdicts) > 1);
+    }
+
+    /// Where the texts that are remembered went, by the names of the entries that led there.
+    pub fn paths(&self) -> Vec<(String, Path)> {
+        let judges = self.0.borrow();
+        let of = |((entry, upstream), verdicts): (&Place, &Rc<Verdicts>)| {
+            let name = match entry.as_str() {
+                "*" => String::from_utf8_lossy(upstream).into_owned(),
+                entry => entry.to_owned(),
+            };
+            let paths = verdicts.paths().into_iter();
+            paths.map(move |path| (name.clone(), path))
+        };
+        judges.iter().flat_map(of).collect()
     }
 
     /// How many verdicts are remembered.

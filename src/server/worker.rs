@@ -428,7 +428,14 @@ impl Worker {
     fn report(&self, detail: Detail) -> Report {
         let lobbies = self.lobbies.borrow();
         let pools = lobbies.values().map(|lobby| lobby.pool());
-        Report::make(&self.shared, pools, Instant::now(), detail)
+        let report = Report::make(&self.shared, pools, Instant::now(), detail);
+        Report {
+            paths: match detail {
+                Detail::Paths => self.judges.paths(),
+                Detail::Pools | Detail::Clients => Vec::new(),
+            },
+            ..report
+        }
     }
 
     fn signal_all(&self, signal: Signal) {

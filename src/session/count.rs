@@ -39,6 +39,11 @@ impl Session {
         let now = self.shared.clock.now();
         traffic.requests.add(1);
         traffic.request_time.add(self.handle.since(), now);
+        if let Some(verdict) = self.flow.running.take()
+            && let Some(seen) = &verdict.seen
+        {
+            seen.took(now.saturating_duration_since(self.handle.since()));
+        }
         if self.flow.status == Status::Idle {
             traffic.transactions.add(1);
             let began = self.flow.began.transaction.take();

@@ -27,8 +27,14 @@ impl Session {
     #[inline]
     pub(super) fn count_judged(&mut self) {
         if let Some(judged) = self.flow.judged.take() {
-            judged.count(self.pool.traffic());
+            self.count(judged);
         }
+    }
+
+    #[inline]
+    fn count(&mut self, judged: Judged) {
+        judged.count(self.pool.traffic());
+        self.flow.running = Some(judged.verdict);
     }
 
     /// A statement is bound: its verdict was kept with it, unless the catalog has changed since.
@@ -41,7 +47,7 @@ impl Session {
     ) {
         let holds = |judged: &Judged| self.verdicts.as_ref().is_some_and(|one| one.holds(judged));
         match judged.filter(holds) {
-            Some(judged) => judged.count(self.pool.traffic()),
+            Some(judged) => self.count(judged),
             None => self.judge_bound(name, statement),
         }
     }
@@ -59,8 +65,8 @@ impl Session {
         let found = verdicts.judge(frontend::text(rest), self.identity.spelling, true);
         self.note(found);
         if let Some(judged) = self.flow.judged.take() {
-            judged.count(self.pool.traffic());
-            self.names.put_judged(name, judged);
+            self.names.put_judged(name, judged.clone());
+            self.count(judged);
         }
     }
 }

@@ -41,6 +41,7 @@ mod reset;
 mod rest;
 mod role;
 pub mod sabotage;
+mod seen;
 mod settings;
 mod shape;
 mod snapshot;
@@ -68,6 +69,7 @@ pub use lobby::Lobby;
 pub use names::Names;
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
+pub use seen::Path;
 pub use settings::{OnPin, PoolMode, Settings};
 pub use snapshot::Snapshot;
 pub use verdicts::{Found, Judged, Spelling, Verdict, Verdicts};
@@ -228,6 +230,8 @@ struct Flow {
     reading: Option<Reading>,
     /// The verdict on the text that was read last, until it is sent.
     judged: Option<Judged>,
+    /// The same of the text that was sent last, until its request is answered.
+    running: Option<Rc<Verdict>>,
     /// What executing these portals changes.
     changes: Vec<(Box<[u8]>, Change)>,
     /// The statement that the message held back names has been prepared, and returns something

@@ -5,7 +5,10 @@
 
 use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc};
 
-use super::Snapshot;
+use super::{
+    Snapshot,
+    seen::{Path, Seen},
+};
 use crate::catalog::Occasion;
 use crate::protocol::Parameters;
 use crate::route::{self, CLASSES, Case, Catalog, Decision, Reason, Rules, Wish};
@@ -29,6 +32,8 @@ pub struct Verdict {
     decisions: [Decision; Wish::ALL.len()],
     /// The catalog's, by which it was judged.
     epoch: u64,
+    /// `None`: it is not of one fingerprint.
+    pub(super) seen: Option<Seen>,
 }
 
 impl Verdict {
@@ -61,7 +66,8 @@ impl Cached for Verdict {
             .flatten()
             .map(|name| size_of_val(name) + name.len());
         let effects = finding.effects.len() * EFFECT;
-        size_of::<Self>() + effects + named.sum::<usize>() + spelt.sum::<usize>()
+        let seen = self.seen.as_ref().map_or(0, Seen::bytes);
+        size_of::<Self>() + seen + effects + named.sum::<usize>() + spelt.sum::<usize>()
     }
 
     fn is_literal(&self) -> bool {
@@ -97,6 +103,9 @@ impl Judged {
             .classes
             .add(class as usize, CLASSES.len(), statements);
         traffic.decisions.add(decision.place(), Decision::PLACES, 1);
+        if let Some(seen) = &self.verdict.seen {
+            seen.goes(decision.role, decision.reason);
+        }
     }
 }
 
@@ -187,6 +196,7 @@ impl Verdicts {
                 reading: None,
                 decisions: [decision; Wish::ALL.len()],
                 epoch: 0,
+                seen: None,
             })
         };
         Self {
@@ -215,6 +225,17 @@ impl Verdicts {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Where the texts that are remembered went, and why.
+    pub fn paths(&self) -> Vec<Path> {
+        let state = self.state.borrow();
+        let path = |verdict: &Rc<Verdict>| {
+            let judgement = verdict.judgement.as_ref();
+            let subject = judgement.and_then(|judgement| judgement.subject.as_ref());
+            verdict.seen.as_ref()?.path(verdict.class(), subject)
+        };
+        state.remembered.iter().filter_map(path).collect()
     }
 
     /// What was seen passing by changes what the catalog says.
@@ -294,6 +315,7 @@ impl Verdicts {
             judgement: Some(judgement),
             decisions,
             epoch: state.epoch,
+            seen: Some(Seen::new(print.fingerprint, text)),
         });
         let epoch = state.epoch;
         state

@@ -160,6 +160,11 @@ impl<V: Cached> Verdicts<V> {
         self.bytes = 0;
     }
 
+    /// All that are remembered.
+    pub fn iter(&self) -> impl Iterator<Item = &V> {
+        self.slots.iter().flatten().map(|slot| &slot.verdict)
+    }
+
     /// How many verdicts are remembered.
     pub fn len(&self) -> usize {
         self.index.len()

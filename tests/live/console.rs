@@ -628,7 +628,7 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
         ("disable app", "0A000"),
         ("kill app", "0A000"),
         ("breaker open here", "0A000"),
-        ("show routes", "0A000"),
+        ("show retries", "0A000"),
         ("shutdown wait_for_clients", "0A000"),
         ("drop table t", "42601"),
         ("show", "42601"),
@@ -769,4 +769,51 @@ users.open.password = \"PASSWORD\""
         Err(wrong("scrammed"))
     );
     assert!(ask(&house, "scrammed", PASSWORD, "show pools").is_ok());
+}
+
+#[test]
+fn why_a_statement_goes_where_it_goes_is_shown_without_its_values() {
+    let always = "databases.\"*\".routing.verdicts=always";
+    let stage = Stage::new(&["--workers", "1", "--set", always]);
+    stage.directly(
+        "create function discount(int) returns int language sql volatile as 'select $1 - 1'",
+    );
+    let mut client = stage.client();
+    let routes = || Shown::of(stage.port(), "routes");
+    eventually("the catalog is known", || {
+        client.run("select discount(100) as secret");
+        let shown = routes();
+        let column = shown.at("because_of");
+        shown.rows.iter().any(|row| row[column] == "discount")
+    });
+    for value in 0..3 {
+        client.run(&format!("select {value} in (4711, 4712) /* 4713 */"));
+    }
+    client.ask(&[
+        crate::wire::parse("s", "select $1 = 'x'"),
+        crate::wire::sync(),
+    ]);
+    for _ in 0..2 {
+        client.ask(&[crate::wire::again("s", &["a"]), crate::wire::sync()]);
+    }
+    let shown = routes();
+    let of = |statement: &str, column: &str| {
+        let rows = shown.where_is("statement", statement);
+        let rows: Vec<_> = rows
+            .iter()
+            .filter(|row| row[shown.at("database")] == stage.database)
+            .collect();
+        assert_eq!(rows.len(), 1, "{statement}: {rows:?}");
+        rows[0][shown.at(column)].clone()
+    };
+    let volatile = "select discount(?) as secret";
+    assert_eq!(of(volatile, "reason"), "volatile_function");
+    assert_eq!(of(volatile, "class"), "read");
+    assert_eq!(of(volatile, "role"), "any");
+    let plain = "select ? in (?, …)";
+    assert_eq!(of(plain, "total_count"), "3");
+    assert_eq!(of(plain, "reason"), "proven_read");
+    assert_eq!(of(plain, "because_of"), "");
+    assert_eq!(of("select $1 = ?", "total_count"), "2");
+    assert!(!shown.rows.iter().flatten().any(|cell| cell.contains("471")));
 }

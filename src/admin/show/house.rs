@@ -58,7 +58,7 @@ pub fn state(facts: &Facts<'_, impl House>) -> Vec<Row> {
 }
 
 pub fn help() -> Vec<Row> {
-    let lines: [(&'static str, &'static str); 22] = [
+    let lines: [(&'static str, &'static str); 23] = [
         ("SHOW POOLS", "clients and connections of each pool"),
         ("SHOW CLIENTS", "who is connected, and what they do"),
         (
@@ -83,6 +83,10 @@ pub fn help() -> Vec<Row> {
         ("SHOW VERSION", "what runs here"),
         ("SHOW PINS", "who keeps a connection to himself, and why"),
         ("SHOW BACKENDS", "the backends, and how they are"),
+        (
+            "SHOW ROUTES",
+            "the statements that run most: where they go, and why",
+        ),
         (
             "SHOW CERTIFICATES",
             "the certificates in use, and when they expire",
