@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use super::{Key, Pins, pins};
+use super::{Key, Listeners, Pins, pins};
 use crate::backend::{ConnectionId, Parcel, Seat, Seats};
 use crate::telemetry::counters::{Totals, Traffic};
 
@@ -34,6 +34,7 @@ pub struct Exchange {
     pins: Arc<Pins>,
     /// Connections that sessions keep beyond the size.
     beyond: pins::Count,
+    listeners: Arc<Listeners>,
     post: Arc<dyn Post>,
 }
 
@@ -73,6 +74,7 @@ impl Exchange {
             seats,
             pins,
             beyond: pins::Count::default(),
+            listeners: Arc::default(),
             post,
         }
     }
@@ -124,6 +126,11 @@ impl Exchange {
     /// A place among the backend's connections.
     pub fn take_seat(&self, limit: usize) -> Option<Seat> {
         Seat::take(&self.seats, limit)
+    }
+
+    /// Who listens to what.
+    pub(super) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     /// The places among the backend's connections.

@@ -8,6 +8,7 @@
 mod acquire;
 mod exchange;
 mod lease;
+mod listen;
 mod operate;
 mod own;
 mod pins;
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 pub use acquire::{Acquired, Ticket, Wish};
 pub use exchange::{Exchange, Post};
 pub use lease::Lease;
+pub use listen::{Ear, Listeners, Silence, Standing, Terms, quoted};
 pub use pins::{PinNote, Pins};
 pub use refusal::Refusal;
 pub use settings::Settings;

@@ -177,6 +177,23 @@ pub fn parameter_status(body: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value))
 }
 
+/// The body of a NotificationResponse: who notified, the channel, the payload.
+pub fn notification(body: &[u8]) -> Option<(i32, &[u8], &[u8])> {
+    let (pid, rest) = body.split_first_chunk::<4>()?;
+    let (channel, rest) = split_cstr(rest)?;
+    let (payload, _) = split_cstr(rest)?;
+    Some((i32::from_be_bytes(*pid), channel, payload))
+}
+
+/// Appends a NotificationResponse.
+pub fn put_notification(out: &mut Vec<u8>, pid: i32, channel: &[u8], payload: &[u8]) {
+    write(out, b'A', |out| {
+        out.extend_from_slice(&pid.to_be_bytes());
+        put_cstr(out, channel);
+        put_cstr(out, payload);
+    });
+}
+
 /// What a backend asks for before it lets us in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge<'a> {

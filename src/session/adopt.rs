@@ -159,15 +159,25 @@ pub fn assignment<'a>(settings: &[Setting<'a>], local: bool) -> (Vec<u8>, Values
     (text.into_bytes(), values)
 }
 
-struct Guard<'a> {
-    connection: &'a mut Connection,
-    registry: &'a mut Registry,
-    scope: Scope,
-    ledger: &'a mut Ledger,
-    out: &'a mut Vec<u8>,
+/// Runs commands of ours ahead of a request.
+pub struct Guard<'a> {
+    pub connection: &'a mut Connection,
+    pub registry: &'a mut Registry,
+    pub scope: Scope,
+    pub ledger: &'a mut Ledger,
+    pub out: &'a mut Vec<u8>,
 }
 
 impl Guard<'_> {
+    /// Runs these in a transaction that is committed before the request begins.
+    pub fn run_all(&mut self, texts: &[Vec<u8>]) {
+        self.run(BEGIN, &[]);
+        for text in texts {
+            self.run(text, &[]);
+        }
+        self.run(COMMIT, &[]);
+    }
+
     fn run(&mut self, text: &[u8], values: &[Option<&[u8]>]) {
         let statement = self
             .registry

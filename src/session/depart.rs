@@ -167,7 +167,8 @@ impl Session {
     /// Undoes what others are not to meet, and gives the connection back.
     async fn leave_clean(&mut self) {
         let rollback = self.flow.status != Status::Idle;
-        let discard = self.is_verbatim() || self.flow.keep == Keep::Unsettled;
+        let left = self.flow.keep == Keep::Unsettled || self.flow.listens;
+        let discard = self.is_verbatim() || left;
         match self.flow.keep {
             Keep::No | Keep::Unsettled if self.flow.tainted => self.lease = None,
             Keep::Pinned(_) => self.lease = None,

@@ -123,6 +123,10 @@ impl Session {
         let message = frontend::parse(seen.get(HEADER..).unwrap_or_default());
         let (name, rest) = message.unwrap_or_default();
         let text = frontend::text(rest);
+        if self.must_adopt_first(&reading) {
+            self.flow.reading = Some(reading);
+            return Step::Hold;
+        }
         let stated = |_: &Self| text.to_owned();
         if let Some(step) = self.heed_own(Kind::Parse, &reading, stated, splice) {
             return step;
@@ -301,7 +305,8 @@ impl Session {
             return Ok(step);
         }
         let text = self.naming_text(&reading, name);
-        if self.must_not_overtake(&reading) || self.names_open(&reading, &text) {
+        let waits = self.must_not_overtake(&reading) || self.must_adopt_first(&reading);
+        if waits || self.names_open(&reading, &text) {
             return Ok(Step::Hold);
         }
         let stated = |session: &Self| session.text_of(name).to_owned();

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, io, time::Duration};
 use crate::auth::scram;
 use crate::backend::ConnectError;
 use crate::handshake;
-use crate::pool::{Pool, Refusal};
+use crate::pool::{Pool, Refusal, Silence};
 use crate::protocol::{
     SqlState,
     notice::{self, Severity, put_error, put_error_as_fatal},
@@ -92,6 +92,8 @@ pub enum Fault {
         "ambassador: database \"{database}\": the session was idle for {limit:?} (client_idle_timeout)"
     )]
     ClientIdle { database: String, limit: Duration },
+    #[error("ambassador: database \"{database}\": the session listens, and {why}")]
+    Deaf { database: String, why: Silence },
     #[error("ambassador: shutting down; the session ends")]
     Shutdown,
     #[error("ambassador: user \"{user}\" may not open the console")]
@@ -140,7 +142,7 @@ impl Fault {
         match self {
             Self::NoConnection { refusal, .. } => refusal_code(refusal),
             Self::BackendLost { loss, .. } => loss.sqlstate(),
-            Self::Shutdown | Self::Killed => SqlState::ADMIN_SHUTDOWN,
+            Self::Shutdown | Self::Killed | Self::Deaf { .. } => SqlState::ADMIN_SHUTDOWN,
             Self::LoginTimeout(_) => SqlState::CONNECTION_FAILURE,
             Self::Aborted | Self::NoWayBack { .. } => SqlState::IN_FAILED_TRANSACTION,
             Self::Setting { code, .. } | Self::Begin { code, .. } => *code,
@@ -222,7 +224,7 @@ impl Fault {
                 Some("Raise idle_in_transaction_timeout, or end transactions sooner.")
             }
             Self::ClientIdle { .. } => Some("Connect again, or raise client_idle_timeout."),
-            Self::Shutdown | Self::Draining => Some("Connect again."),
+            Self::Shutdown | Self::Draining | Self::Deaf { .. } => Some("Connect again."),
             Self::NotAsked { .. } => Some("Check that auth.query works for auth.query_user."),
             Self::LoginTimeout(_) => Some("Raise login_timeout in [listen]."),
             Self::TlsRequired => Some("Connect with sslmode=require, or a stronger one."),

@@ -238,6 +238,7 @@ impl Drop for Session {
         }
         let (pid, key) = identity.key;
         self.shared.cancels.revoke(pid, key);
+        self.stop_listening();
         self.shared.sessions.leave(self.handle.id);
         self.client.farewell();
     }

@@ -24,13 +24,13 @@ use crate::sql::{self, Effect, Fingerprint, Kind, Reading, Touches, Value};
 
 /// The value of each of the settings named, in the server's encoding and so in hexadecimal
 /// digits, whatever the client's encoding cannot say.
-const VALUES: &str = "SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
+const VALUES: &[u8] = b"SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
     pg_catalog.current_setting(n.n, true), pg_catalog.getdatabaseencoding()), 'hex'), true \
     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n(n)";
 
 /// The same, and whether the session has set it; if asked for, also for all that it has set.
 /// Reading that view costs the backend more than half a millisecond.
-const SOURCES: &str = "SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
+const SOURCES: &[u8] = b"SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
     pg_catalog.current_setting(n.n, true), pg_catalog.getdatabaseencoding()), 'hex'), \
     coalesce(s.source OPERATOR(pg_catalog.=) 'session', true) \
     FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) \
@@ -39,8 +39,11 @@ const SOURCES: &str = "SELECT n.n, pg_catalog.encode(pg_catalog.convert_to(\
     LEFT JOIN pg_catalog.pg_settings AS s \
     ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(n.n)";
 
+/// What it listens to, in the client's encoding, in which the shared connection is told.
+const CHANNELS: &[u8] = b"SELECT c FROM pg_catalog.pg_listening_channels() AS c";
+
 /// Whether it has what only this connection can have, in the order of [`REASONS`].
-const HOLDINGS: &str = "SELECT \
+const HOLDINGS: &[u8] = b"SELECT \
     EXISTS (SELECT FROM pg_catalog.pg_locks AS l \
     WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
     AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
@@ -87,6 +90,10 @@ pub(super) struct Watch {
     undone: bool,
     /// Anything of [`REASONS`].
     held: bool,
+    /// What it listens to.
+    channels: bool,
+    /// What the session listened to before was not adopted there.
+    bare: bool,
     /// The client has been told that some of it is done, and nothing undoes it any more.
     done: bool,
     texts: Texts,
@@ -163,11 +170,31 @@ pub struct Looking {
 enum About {
     Settings,
     Holdings,
+    /// `bare`: what the session listened to before was not adopted there.
+    Channels {
+        bare: bool,
+    },
+    /// A step of handing over what it listens to; nothing is asked.
+    Handing,
 }
 
 type Row = Vec<Option<Vec<u8>>>;
 
 impl Looking {
+    fn new(about: About, texts: Texts) -> Self {
+        Self {
+            about,
+            rows: Vec::new(),
+            lost: false,
+            texts,
+        }
+    }
+
+    /// Not a question, but a step of handing over what the connection listens to.
+    pub fn at_channels() -> Self {
+        Self::new(About::Handing, Texts::new())
+    }
+
     /// The text that is the likeliest to have left it.
     fn cause(&self, reason: Reason) -> Cause {
         let touches = pin::touches(reason);
@@ -195,20 +222,26 @@ impl Session {
         let settings = touches.any(Touches::SETTING.and(Touches::RESET_ALL))
             && !(shared && self.takes_back_nothing(reading, text));
         let code = touches.any(Touches::CALL);
-        let held = touches.any(HELD) || code || !shared && touches.any(GIVEN_UP);
+        let listening = self.listening.is_some();
+        let channels = touches.any(Touches::LISTEN)
+            || code
+            || (listening || !shared) && touches.any(Touches::UNLISTEN.and(Touches::DISCARD));
+        let held = touches.any(HELD) || code || channels || !shared && touches.any(GIVEN_UP);
         // Settings are asked for even where nothing else can come of it: RESET ALL may take them
         // back, and DISCARD ALL the pin.
         let (asks_in_vain, stays) = match self.flow.keep {
             Keep::Session | Keep::Pinned(Reason::Startup) => (true, true),
-            Keep::Pinned(reason) => (false, reason.is_hard()),
+            Keep::Pinned(reason) => (false, reason.is_hard() && !listening),
             Keep::No | Keep::Unsettled => (false, false),
         };
-        let held = held && !stays;
+        let (held, channels) = (held && !stays, channels && !stays);
         if asks_in_vain || !(settings || held) || without(Part::Look) {
             return;
         }
         let mut watch = self.flow.watch.take().unwrap_or_default();
         watch.held |= held;
+        watch.channels |= channels;
+        watch.bare |= channels && listening && !self.flow.listens;
         watch.any |= code;
         if code {
             // What its code names is as good as any.
@@ -295,7 +328,10 @@ impl Session {
     /// client was told of.
     pub(super) fn may_outlive(&self) -> bool {
         match self.flow.keep {
-            Keep::No => true,
+            Keep::No => self
+                .listening
+                .as_ref()
+                .is_none_or(|one| one.fresh.is_empty()),
             Keep::Unsettled => {
                 let watch = self.flow.watch.as_ref();
                 watch.is_some_and(|watch| !watch.done) && !self.ledger.is_looking()
@@ -313,6 +349,11 @@ impl Session {
                 ..Watch::default()
             }));
         }
+    }
+
+    /// What keeps the session is to be asked for anew.
+    pub(super) fn watch_held(&mut self) {
+        self.flow.watch.get_or_insert_default().held = true;
     }
 
     /// Whether what comes next has to wait until the settings of the start-up can be put on again.
@@ -338,47 +379,48 @@ impl Session {
             match watch.undone || watch.any {
                 true => {
                     let values = [Some(&*names), Some(any)];
-                    self.ask(SOURCES, &values, About::Settings, watch.texts.clone(), out);
+                    let looking = Looking::new(About::Settings, watch.texts.clone());
+                    self.ask(SOURCES, &values, looking, out);
                 }
                 false => {
-                    let values = [Some(&*names)];
-                    self.ask(VALUES, &values, About::Settings, watch.texts.clone(), out);
+                    let looking = Looking::new(About::Settings, watch.texts.clone());
+                    self.ask(VALUES, &[Some(&*names)], looking, out);
                 }
             }
+        }
+        if watch.channels {
+            let about = About::Channels { bare: watch.bare };
+            let looking = Looking::new(about, watch.texts.clone());
+            self.ask(CHANNELS, &[], looking, out);
         }
         if watch.held {
             // Those that go along with their sessions.
             let own = self.lease.iter().flat_map(|lease| lease.memory.own_names());
             let own = array(&own.map(<[u8]>::to_owned).collect::<Vec<_>>());
-            self.ask(HOLDINGS, &[Some(&own)], About::Holdings, watch.texts, out);
+            let looking = Looking::new(About::Holdings, watch.texts);
+            self.ask(HOLDINGS, &[Some(&own)], looking, out);
         }
         out.extend_from_slice(frontend::SYNC);
         self.ledger.owe(Reply::Sync, Role::Ours);
     }
 
-    fn ask(
+    /// Runs a statement of ours, in a batch of ours.
+    pub(super) fn ask(
         &mut self,
-        text: &str,
+        text: &[u8],
         values: &[Option<&[u8]>],
-        about: About,
-        texts: Texts,
+        looking: Looking,
         out: &mut Vec<u8>,
     ) {
         let Some(lease) = &mut self.lease else { return };
         let mut registry = self.shared.registry.borrow_mut();
-        let text = frontend::parse_rest(text.as_bytes());
+        let text = frontend::parse_rest(text);
         let statement = registry.statement(self.identity.scope, &text);
         let ledger = &mut self.ledger;
         adopt::supply(lease, &statement, ledger, out, Role::Looks(None));
         frontend::put_bind_text(out, &statement.name, values);
         ledger.owe(Reply::Bind, Role::Looks(None));
         frontend::put_execute(out);
-        let looking = Looking {
-            about,
-            rows: Vec::new(),
-            lost: false,
-            texts,
-        };
         let role = Role::Looks(Some(Box::new(looking)));
         ledger.owe(Reply::Execute, role);
     }
@@ -389,6 +431,14 @@ impl Session {
             (true, _) => self.saw_nothing(&looking),
             (false, About::Settings) => self.saw_settings(&looking),
             (false, About::Holdings) => self.saw_holdings(&looking),
+            (false, About::Channels { bare }) => {
+                let cause = looking.cause(Reason::Listen);
+                let rows = looking.rows.into_iter();
+                let names = rows.filter_map(|row| row.into_iter().next().flatten());
+                let names = names.map(Vec::into_boxed_slice).collect();
+                self.saw_channels(names, !bare, cause);
+            }
+            (false, About::Handing) => {}
         }
         let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
         self.flow.resetting &= outstanding;
@@ -403,6 +453,7 @@ impl Session {
         let reason = match looking.about {
             About::Settings => Reason::Setting,
             About::Holdings => Reason::Unclear,
+            About::Channels { .. } | About::Handing => Reason::Unclear,
         };
         self.pin(looking.cause(reason));
     }
@@ -473,7 +524,11 @@ impl Session {
         let row = looking.rows.first().map(Vec::as_slice).unwrap_or_default();
         let held = row.iter().zip(REASONS);
         let held = held.filter(|(value, _)| value.as_deref() == Some(b"t"));
-        let held: Vec<Reason> = held.map(|(_, reason)| reason).collect();
+        let handed = self.listening.is_some();
+        let held = held.map(|(_, reason)| reason);
+        let held: Vec<Reason> = held
+            .filter(|reason| *reason != Reason::Listen || !handed)
+            .collect();
         match (held.first(), self.flow.keep) {
             (Some(&reason), Keep::Pinned(before)) if is_seen(before) => {
                 if !held.contains(&before) {

@@ -37,6 +37,7 @@ impl Session {
         }
         self.flow.keep = Keep::No;
         self.flow.watch = None;
+        self.flow.listens = false;
         let known_to_have_failed = self.flow.status == Status::Failed;
         let (undone, in_doubt) = (self.loss(Loss::Undone, why), self.loss(Loss::InDoubt, why));
         let told = self.answer_all(cx, &undone, &in_doubt)?;

@@ -19,11 +19,13 @@ mod failed;
 mod fault;
 mod forward;
 mod handle;
+mod hear;
 mod judge;
 mod keep;
 mod last;
 mod leave;
 mod ledger;
+mod listen;
 mod lobby;
 mod look;
 mod lost;
@@ -131,6 +133,8 @@ pub struct Session {
     names: Names,
     /// What judges texts; `None`: nothing hangs on what they do.
     verdicts: Option<Rc<Verdicts>>,
+    /// What it listens to; `None`: nothing, or by a connection of its own.
+    listening: Option<Box<listen::Listening>>,
     identity: Identity,
     flow: Flow,
     /// Cancels under way; the connection stays ours until they have ended.
@@ -222,6 +226,9 @@ struct Flow {
     overdue: bool,
     /// A cancel has been sent for what is owed now.
     cancelled: bool,
+    /// The lease listens for the session, and is not to be lent to anybody else before it does no
+    /// more.
+    listens: bool,
     /// Settings of ours went ahead of what is owed now, and no ReadyForQuery has come since.
     adopted: bool,
     /// The ambassador shuts down: leave when idle.
@@ -348,6 +355,7 @@ impl Session {
         self.pool.traffic().assignments.add(1);
         lease.lent_to(self.handle.id);
         self.flow.ran = true;
+        self.flow.listens = false;
         self.lease = Some(lease);
     }
 }

@@ -133,8 +133,8 @@ const ANY: Touches = Touches::SETTING
     .and(Touches::ORIGIN)
     .and(Touches::UNCLEAR);
 
-/// All of them but settings, which go with the session.
-pub const STAYING: Touches = ANY.without(Touches::SETTING);
+/// All of them but those that go with the session.
+pub const STAYING: Touches = ANY.without(Touches::SETTING.and(Touches::LISTEN));
 
 /// What may destroy statements that sessions share.
 pub const DESTROYS: Touches = Touches::DISCARD.and(Touches::DEALLOCATE);
@@ -164,6 +164,7 @@ pub fn hard(reading: &Reading) -> Option<Reason> {
 pub fn foretold(reading: &Reading, text: &[u8]) -> Option<Reason> {
     let mut reasons = REASONS.iter().filter(|(touches, reason)| {
         *reason != Reason::Setting
+            && *reason != Reason::Listen
             && reading.touches.any(*touches)
             && !(*reason == Reason::TemporaryObject && is_dropped_at_commit(text))
     });

@@ -184,9 +184,7 @@ impl Session {
             Kind::CopyOutResponse | Kind::CopyDone | Kind::FunctionCallResponse => self.by_front(),
             Kind::ErrorResponse => self.error(header, seen, splice),
             Kind::ParameterStatus => self.status(header, seen),
-            // Only who listens is told, and who listens is pinned.
-            Kind::NotificationResponse if self.flow.keep == Keep::No => Ok(Step::Swallow),
-            Kind::NotificationResponse => Ok(Step::Pass),
+            Kind::NotificationResponse => self.notified(header, seen, splice),
             Kind::NoticeResponse => Ok(self.notice(header, seen, splice)),
             Kind::Authentication
             | Kind::BackendKeyData
@@ -340,6 +338,9 @@ impl Session {
         // One of ours ahead of the client's request is not the end of that.
         if self.flow.adopted && !matches!(step, Step::Pass) && self.ledger.owes_the_client() {
             return Ok(step);
+        }
+        if self.listening.is_some() && matches!(step, Step::Pass) {
+            self.hear_ahead(splice)?;
         }
         let adopted = std::mem::take(&mut self.flow.adopted);
         if std::mem::take(&mut self.flow.retell) {

@@ -66,7 +66,8 @@ impl Session {
         // Amid a batch it may be skipped, and the unnamed statement that it drops is back: one
         // whose Parse is answered.
         let unknown = self.ledger.is_open() && self.is_open_what(b"", None);
-        if unknown || self.must_not_overtake(&reading) || self.names_open(&reading, text) {
+        let waits = self.must_not_overtake(&reading) || self.must_adopt_first(&reading);
+        if unknown || waits || self.names_open(&reading, text) {
             self.flow.reading = Some(reading);
             return Step::Hold;
         }
@@ -193,6 +194,9 @@ impl Session {
                 self.flow.adopted = true;
             }
         }
+        if self.listening.is_some() {
+            self.adopt_channels(splice.insert());
+        }
         if self.flow.begun.is_some() {
             self.begin_for_real(splice.insert());
         }
@@ -207,7 +211,8 @@ impl Session {
         if self.denied.is_some() {
             return false;
         }
-        let only_home = pin::wants_home(reading);
+        // In session pooling a home is somebody's for as long as he stays.
+        let only_home = pin::wants_home(reading) && !self.is_verbatim();
         let wish = Wish {
             home: self.identity.home.map(|home| home.id),
             wearing: Some(&self.identity.parameters),
@@ -249,6 +254,12 @@ impl Session {
             self.pin(pin::Cause::of(reason, text));
         }
         self.watch(reading, text);
+        if reading.touches.any(sql::Touches::NOTIFY)
+            && let Some(lease) = &self.lease
+        {
+            let listeners = self.pool.listeners();
+            listeners.notifies(lease.pid, self.identity.key.0);
+        }
         if reading.touches.any(sql::Touches::IDENTITY)
             && !self.identity.cherished
             && let Some(home) = self.identity.home

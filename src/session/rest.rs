@@ -11,14 +11,19 @@ impl Session {
     /// Gives the connection back where its last answer came before the client's last byte: the
     /// rest of a COPY that failed.
     pub(super) fn rest(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Result<(), End> {
-        if self.must_look() {
-            self.ask_holdings(&mut io.output);
+        self.hear(cx)?;
+        let hands_over = self.flow.listens && self.lease.is_some() && self.is_idle();
+        if self.must_look() || hands_over {
+            match self.flow.watch {
+                Some(_) => self.ask_holdings(&mut io.output),
+                None => self.hand_over(&mut io.output),
+            }
             if let Some(lease) = &mut self.lease {
                 lease.link.send(cx, &io.output).ok();
             }
             io.output.clear();
         }
-        if self.lease.is_some() && self.flow.keep == Keep::No && self.is_idle() {
+        if self.lease.is_some() && !self.keeps() && self.is_idle() {
             self.settle()?;
         }
         Ok(())
@@ -35,7 +40,7 @@ impl Session {
         // Half a message that nobody asked for is not waited for, with a connection that others
         // could have.
         let half = !lease.inbox.is_empty();
-        let spoilt = half && self.flow.keep == Keep::No && self.is_idle();
+        let spoilt = half && !self.keeps() && self.is_idle();
         if !self.is_idle() || (half && !spoilt) || lease.link.is_backed_up() {
             let outside = self.flow.status == Status::Idle;
             self.enter(if outside {
@@ -52,10 +57,16 @@ impl Session {
         self.names.forget_before();
         self.flow.tainted |= spoilt;
         self.enter(Phase::Idle);
-        if self.flow.keep == Keep::No {
+        if !self.keeps() {
             self.give_back();
         }
         self.leave_if_wished()
+    }
+
+    /// Whether the connection is not to be given back, whatever has ended.
+    #[inline]
+    fn keeps(&self) -> bool {
+        self.flow.keep != Keep::No || self.flow.listens
     }
 
     pub(super) fn leave_if_wished(&self) -> Result<(), End> {

@@ -20,8 +20,11 @@ use crate::sql::{Discard, Kind, Reading, Target, What};
 /// The tag of that command.
 pub(super) const DISCARD_ALL: &str = "DISCARD ALL";
 
-/// Runs everywhere, changes nothing: a shared connection listens to nothing.
-const HARMLESS: &[u8] = b"UNLISTEN *";
+/// Runs everywhere, changes nothing: a shared connection does not listen to that.
+const HARMLESS: &[u8] = b"UNLISTEN _ambassador_nobody";
+
+/// What DISCARD ALL does that a shared connection can take; elsewhere nothing.
+const UNLISTEN: &[u8] = b"UNLISTEN *";
 
 /// Settings that clients leave alone, one of them with a name as long as ALL.
 const UNSET: &[&[u8]] = &[b"jit", b"geqo", b"enable_sort", b"debug_print_plan"];
@@ -112,7 +115,9 @@ impl Session {
         match (what, self.is_shared(), self.is_outside()) {
             (Discard::All, true, true) => {
                 let all = Restores::Everything;
-                Some(Substitute::restoring(DISCARD_ALL, all, Forgets::All))
+                let mut substitute = Substitute::restoring(DISCARD_ALL, all, Forgets::All);
+                substitute.text = Some(UNLISTEN.to_owned());
+                Some(substitute)
             }
             // In a transaction it fails by itself.
             (Discard::All, _, _) => Some(Substitute::itself(Effect::DiscardAll)),

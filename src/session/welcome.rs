@@ -102,6 +102,7 @@ pub async fn welcome(
         ledger: Ledger::default(),
         names: Names::default(),
         verdicts: lobby.verdicts.clone(),
+        listening: None,
         identity: entrance.identity((pid, number)),
         flow: flow(lobby, &entrance, !wishes.ahead.is_empty()),
         inbox: wishes.ahead,

@@ -217,7 +217,7 @@ impl Kind {
             Kind::Execute(_) => Touches::EXECUTE,
             Kind::Listen(_) => Touches::LISTEN,
             Kind::Unlisten(_) => Touches::UNLISTEN,
-            Kind::Notify(_) => Touches::NOTIFY.and(Touches::IDENTITY),
+            Kind::Notify(_) => Touches::NOTIFY,
             Kind::Declare { hold: true, .. } => Touches::CURSOR,
             Kind::Close(_) => Touches::CLOSE,
             Kind::Show => Touches::SETTING_READ,

@@ -525,8 +525,7 @@ fn every_other_fact_has_its_bit() {
     for (text, bit) in [
         ("listen a", Touches::LISTEN),
         ("notify a, 'b'", Touches::NOTIFY),
-        ("notify a", Touches::IDENTITY),
-        ("select pg_notify('a', 'b')", Touches::IDENTITY),
+        ("select pg_notify('a', 'b')", Touches::NOTIFY),
         (
             "select * from pg_listening_channels()",
             Touches::LISTENING_READ,

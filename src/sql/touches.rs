@@ -57,7 +57,7 @@ touches! {
     SEQUENCE_READ = 16;
     /// LOAD of a library.
     LOAD = 17;
-    /// Asks who the session is: its process id, or what names it; NOTIFY tells it.
+    /// Asks who the session is: its process id, or what names it.
     IDENTITY = 18;
     /// Begins, ends or divides a transaction.
     TRANSACTION = 19;

@@ -129,7 +129,7 @@ words! {
     PG_LISTENING_CHANNELS = b"pg_listening_channels" => Touches::LISTENING_READ;
     PG_LOCK_STATUS = b"pg_lock_status" => Touches::IDENTITY;
     PG_LOCKS = b"pg_locks" => Touches::IDENTITY;
-    PG_NOTIFY = b"pg_notify" => Touches::NOTIFY.and(Touches::IDENTITY);
+    PG_NOTIFY = b"pg_notify" => Touches::NOTIFY;
     PG_PREPARED_STATEMENT = b"pg_prepared_statement" => Touches::PREPARED_READ;
     PG_PREPARED_STATEMENTS = b"pg_prepared_statements" => Touches::PREPARED_READ;
     PG_ORIGIN_SETUP = b"pg_replication_origin_session_setup" => Touches::ORIGIN;

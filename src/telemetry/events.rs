@@ -197,6 +197,21 @@ pub fn pinned_again(pin: &Pin<'_>) {
     debug!(session, %database, %user, reason, fingerprint, "session pinned, as others were");
 }
 
+/// A connection listens from now on for all sessions of its key that do.
+pub fn listening(backend: &str, pid: i32) {
+    debug!(backend, pid, "a connection listens for the sessions");
+}
+
+/// Nobody listens any more, and so the connection that did is closed.
+pub fn listening_ended(backend: &str, pid: i32) {
+    debug!(backend, pid, "closed the connection that listened");
+}
+
+/// The connection that listens for the sessions was lost, or could not be made.
+pub fn listening_lost(backend: &str, why: &dyn Display) {
+    warn!(backend, "nothing is heard for the sessions: {}", Line(why));
+}
+
 /// A session ended by a defect of ours.
 pub fn session_panicked() {
     tracing::error!("a session panicked; the others go on");

@@ -270,12 +270,12 @@ fn what_has_been_done_is_added_up() {
 fn who_keeps_a_connection_is_shown_with_the_reason_until_he_gives_it_up() {
     let stage = Stage::with_pool_of(2);
     let mut client = stage.client_with(&[("application_name", "keeper")]);
-    client.run("listen news");
+    client.run("create temp table kept ()");
     client.run("set application_name = 'renamed'");
     let pid = client.value("select pg_backend_pid()");
     let pins = Shown::of(stage.port(), "pins");
     let row = pins.where_is("application_name", "renamed")[0];
-    assert_eq!(row[pins.at("reason")], "listen");
+    assert_eq!(row[pins.at("reason")], "temp");
     assert_eq!(row[pins.at("remote_pid")], pid);
     let pools = Shown::of(stage.port(), "pools");
     assert_eq!(pools.of_database(&stage.database, &["sv_pinned"]), ["1"]);

@@ -39,6 +39,7 @@ mod house;
 mod isolation;
 mod leaving;
 mod limits;
+mod listening;
 mod login;
 mod logs;
 mod lost;
