@@ -47,6 +47,8 @@ pub struct Fleet {
     primary: AtomicUsize,
     /// How often that was another.
     epoch: AtomicU64,
+    /// Questions for the primary's position that had been asked when somebody here last wrote.
+    written: AtomicU64,
     /// Somebody waits for positions.
     wanted: AtomicBool,
     /// Rung when somebody does, and when a connection says what its server has become.
@@ -79,7 +81,7 @@ pub struct Mark {
 }
 
 impl Fleet {
-    /// Until they are seen, a lone backend and one that is said to be the primary are taken for it.
+    /// Until they are seen they are taken for what they are said to be; a lone one for the primary.
     pub fn new(backends: &[Backend]) -> Self {
         let alone = backends.len() == 1;
         let primary = backends
@@ -87,7 +89,7 @@ impl Fleet {
             .position(|one| alone || one.role == Role::Primary);
         let member = |backend: &Backend| Member {
             backend: backend.clone(),
-            standing: AtomicU8::new(Standing::Unknown as u8),
+            standing: AtomicU8::new(presumed(backend.role) as u8),
             samples: Samples::default(),
             lag_bytes: AtomicU64::new(0),
             lag_millis: AtomicU64::new(0),
@@ -97,6 +99,7 @@ impl Fleet {
             members: backends.iter().map(member).collect(),
             primary: AtomicUsize::new(primary.map_or(0, |at| at + 1)),
             epoch: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             bell: Arc::default(),
             failovers: AtomicU64::new(0),
@@ -127,6 +130,8 @@ impl Fleet {
         member.standing.store(standing as u8, Ordering::Release);
         let (acq, place) = (Ordering::AcqRel, at + 1);
         if standing == Standing::Primary && self.primary.swap(place, acq) != place {
+            // What it is asked from here on covers all that was written before.
+            self.written.store(member.samples.mark(), Ordering::Release);
             self.epoch.fetch_add(1, acq);
         }
         if matches!(standing, Standing::Replica | Standing::Lagging) {
@@ -177,6 +182,32 @@ impl Fleet {
         self.failovers.load(Ordering::Relaxed)
     }
 
+    /// Something was written there, by whichever session.
+    pub fn wrote(&self, at: usize) {
+        if self.primary() == Some(at)
+            && let Some(member) = self.members.get(at)
+        {
+            self.written
+                .fetch_max(member.samples.mark(), Ordering::AcqRel);
+        }
+    }
+
+    /// What anybody here has written last. Without a primary nothing shows it.
+    pub fn written(&self) -> Mark {
+        let epoch = self.epoch();
+        let Some(at) = self.primary() else {
+            let epoch = u64::MAX;
+            return Mark {
+                epoch,
+                ..Mark::default()
+            };
+        };
+        let asked = self.members.get(at).map_or(0, |one| one.samples.mark());
+        // What was noted of a former primary while this one took its place may be above.
+        let sample = self.written.load(Ordering::Acquire).min(asked);
+        Mark { at, sample, epoch }
+    }
+
     /// Positions are of use now: they are asked for more often for a while.
     pub fn want(&self) {
         if !self.wanted.swap(true, Ordering::AcqRel) {
@@ -197,6 +228,15 @@ impl Fleet {
     /// Rings when positions are wanted, or a standing is in doubt.
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.bell)
+    }
+}
+
+/// A backend that nobody has asked yet.
+fn presumed(role: Role) -> Standing {
+    match role {
+        Role::Primary => Standing::Primary,
+        Role::Replica => Standing::Replica,
+        Role::Auto => Standing::Unknown,
     }
 }
 

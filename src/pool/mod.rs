@@ -138,6 +138,10 @@ impl Pool {
         &self.target
     }
 
+    pub fn login(&self) -> &Rc<Login> {
+        &self.login
+    }
+
     /// A client has shown what logs in upstream: what was refused without it is tried again.
     pub fn learn(&self, credential: Credential) {
         if self.login.learn(credential) {
@@ -215,6 +219,19 @@ impl Pool {
     /// Whether a request would be lent a connection at once.
     pub fn has_idle(&self) -> bool {
         !self.shelf.borrow().idle.is_empty()
+    }
+
+    /// Whether there is no connection, and the last dial has failed.
+    pub fn is_failing(&self) -> bool {
+        let shelf = self.shelf.borrow();
+        shelf.failure.is_some() && shelf.open == shelf.dialling
+    }
+
+    /// How many requests are under way here, or wait.
+    pub fn load(&self) -> usize {
+        let shelf = self.shelf.borrow();
+        let lent = shelf.open.saturating_sub(shelf.idle.len() + shelf.dialling);
+        lent + shelf.beyond.len() + shelf.waiters.len()
     }
 
     /// Whether nothing would be lost with it: it has no connection, nobody waits, and all that it

@@ -91,7 +91,13 @@ impl Decision {
     /// Where it is counted: below [`Decision::PLACES`].
     #[inline]
     pub fn place(&self) -> usize {
-        self.role as usize * REASONS + self.reason.place()
+        Self::place_of(self.role, self.reason)
+    }
+
+    /// Where it is counted that a text went there, for that reason.
+    #[inline]
+    pub fn place_of(role: Role, reason: Reason) -> usize {
+        role as usize * REASONS + reason.place()
     }
 
     /// All roles and reasons, in their places.

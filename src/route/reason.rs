@@ -15,6 +15,20 @@ pub enum Reason {
     ReadsPrimary,
     /// There is no replica.
     NoReplica,
+    /// No replica shows yet what the session has seen or written.
+    NotFresh,
+    /// It is a part of a transaction.
+    InTransaction,
+    /// The session keeps its connection.
+    Pinned,
+    /// It joins a request that is under way.
+    Joined,
+    /// Its session wants serializable transactions.
+    Serializable,
+    /// Something else in its batch is no read.
+    Batch,
+    /// Its like failed on a replica.
+    Healed,
     /// The catalog has not been read yet.
     NoCatalog,
     /// A backslash escapes in plain strings.
@@ -30,12 +44,19 @@ pub enum Reason {
 /// How many reasons there are; [`Reason::place`] is below it.
 pub const REASONS: usize = OWN.len() + OBSTACLES.len();
 
-const OWN: [Reason; 9] = [
+const OWN: [Reason; 16] = [
     Reason::ProvenRead,
     Reason::Hint,
     Reason::HintRefused,
     Reason::ReadsPrimary,
     Reason::NoReplica,
+    Reason::NotFresh,
+    Reason::InTransaction,
+    Reason::Pinned,
+    Reason::Joined,
+    Reason::Serializable,
+    Reason::Batch,
+    Reason::Healed,
     Reason::NoCatalog,
     Reason::Strings,
     Reason::Encoding,
@@ -102,10 +123,17 @@ impl Reason {
             Self::HintRefused => 2,
             Self::ReadsPrimary => 3,
             Self::NoReplica => 4,
-            Self::NoCatalog => 5,
-            Self::Strings => 6,
-            Self::Encoding => 7,
-            Self::Oversize => 8,
+            Self::NotFresh => 5,
+            Self::InTransaction => 6,
+            Self::Pinned => 7,
+            Self::Joined => 8,
+            Self::Serializable => 9,
+            Self::Batch => 10,
+            Self::Healed => 11,
+            Self::NoCatalog => 12,
+            Self::Strings => 13,
+            Self::Encoding => 14,
+            Self::Oversize => 15,
             Self::Against(obstacle) => OWN.len() + obstacle as usize,
         }
     }
@@ -118,6 +146,13 @@ impl Reason {
             Self::HintRefused => "hint_refused",
             Self::ReadsPrimary => "reads_primary",
             Self::NoReplica => "no_replica",
+            Self::NotFresh => "not_fresh",
+            Self::InTransaction => "in_transaction",
+            Self::Pinned => "pinned",
+            Self::Joined => "joined",
+            Self::Serializable => "serializable",
+            Self::Batch => "batch",
+            Self::Healed => "healed",
             Self::NoCatalog => "no_catalog",
             Self::Strings => "nonstandard_strings",
             Self::Encoding => "client_encoding",
@@ -134,6 +169,17 @@ impl Reason {
             Self::HintRefused => "a hint asks for a replica, which cannot do this: error 25006",
             Self::ReadsPrimary => "it is a proven read, and reads = \"primary\" keeps those here",
             Self::NoReplica => "it is a proven read, and there is no replica",
+            Self::NotFresh => {
+                "it is a proven read, and no replica shows yet what its session has seen"
+            }
+            Self::InTransaction => "it is a part of a transaction, which stays where it is",
+            Self::Pinned => "its session keeps its connection",
+            Self::Joined => "it joins a request of its session that is under way there",
+            Self::Serializable => {
+                "its session wants serializable transactions, which no standby has"
+            }
+            Self::Batch => "something else in its batch is no read",
+            Self::Healed => "it is a proven read, and a replica has refused its like before",
             Self::NoCatalog => "what it names has not been read from the database yet",
             Self::Strings => "with standard_conforming_strings off its strings are not understood",
             Self::Encoding => "in the client's encoding a character may hide a quote",

@@ -297,7 +297,7 @@ async fn finish_login(
         let entering = welcome(shared, &lobby, wishes, link);
         let entered = entering.await.map(Guest::Session);
         if entered.is_ok() {
-            lobby.pool().traffic().logins.add(1);
+            lobby.count_login();
         }
         entered
     };

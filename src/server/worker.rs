@@ -32,7 +32,9 @@ use crate::backend::{Login, Parcel, Seat, Target};
 use crate::net::{Detached, Link, Stream};
 use crate::pool::{Key, Pool};
 use crate::protocol::startup::Replication;
-use crate::session::{self, Lobby, PendingCancel, SessionId, Shared, Signal, Upstream};
+use crate::session::{
+    self, Lobby, PendingCancel, Pools, Preferences, SessionId, Shared, Signal, Upstream,
+};
 use crate::telemetry::{Clock, counters::Doorbook};
 use crate::topology::Address;
 
@@ -111,6 +113,7 @@ struct Recent {
 pub struct Worker {
     plan: Arc<Plan>,
     shared: Rc<Shared>,
+    /// By the keys of their presumed primaries' pools.
     lobbies: RefCell<HashMap<Key, Rc<Lobby>>>,
     /// Those that clients came to last, by what the clients asked for.
     recent: RefCell<Vec<Recent>>,
@@ -256,7 +259,7 @@ impl Worker {
         let mut recent = self.recent.borrow_mut();
         let same = |one: &&Recent| one.entry == entry && one.name == name && one.user == user;
         if let Some(one) = recent.iter().find(same) {
-            one.lobby.pool().learn(who.credential);
+            one.lobby.learn(&who.credential);
             return Rc::clone(&one.lobby);
         }
         let lobby = self.find_lobby(database, who);
@@ -285,7 +288,7 @@ impl Worker {
             user,
         };
         if let Some(lobby) = self.lobbies.borrow().get(&key) {
-            lobby.pool().learn(who.credential);
+            lobby.learn(&who.credential);
             return Rc::clone(lobby);
         }
         self.open(database, key, who.credential)
@@ -320,9 +323,12 @@ impl Worker {
         }
     }
 
-    /// How the database's backend is dialled.
+    /// How the database's backend is dialled, the presumed primary of several.
     pub fn target(&self, database: &Database) -> Target {
-        let address = address(database);
+        self.target_at(database, address(database))
+    }
+
+    fn target_at(&self, database: &Database, address: Address) -> Target {
         let known = self.plan.known(&address.to_string());
         Target {
             address,
@@ -348,37 +354,74 @@ impl Worker {
     }
 
     fn open(&self, database: &Database, key: Key, credential: Credential) -> Rc<Lobby> {
-        let login = Login::new(key.user.clone(), key.database.clone(), credential);
-        let login = Rc::new(login);
         let target = self.target(database);
-        let verdicts = self.judges.get(&self.plan, database, &target, &login);
-        let pool = Pool::new(
-            key.clone(),
-            Rc::new(target),
-            login,
-            database.pool.clone(),
-            self.plan.exchange(&key, &database.pool),
-            self.index(),
-            Rc::clone(&self.shared.clock),
-        );
-        pool.set_paused(self.plan.pauses().cover(&pool.name()));
+        let pool = self.open_pool(database, key.clone(), target.clone(), &credential);
+        let judges = &self.judges;
+        let verdicts = judges.get(&self.plan, database, &target, pool.login());
         let settings = self.session_settings(database);
-        let lobby = Rc::new(Lobby::new(pool, settings, verdicts));
+        let mut lobby = Lobby::new(Rc::clone(&pool), settings, verdicts);
+        if let Some(fleet) = self.plan.fleet(database) {
+            let members = fleet.members().iter();
+            let pools = members.map(|member| {
+                let address = member.backend.address.clone();
+                let backend = address.to_string();
+                if backend == key.backend {
+                    return Rc::clone(&pool);
+                }
+                let key = Key {
+                    backend,
+                    ..key.clone()
+                };
+                let target = self.target_at(database, address);
+                self.open_pool(database, key, target, &credential)
+            });
+            let preferences = Preferences::from(&database.routing);
+            lobby = lobby.among(Pools::new(Arc::clone(fleet), preferences, pools.collect()));
+        }
+        let lobby = Rc::new(lobby);
         self.lobbies.borrow_mut().insert(key, Rc::clone(&lobby));
         lobby
     }
 
+    fn open_pool(
+        &self,
+        database: &Database,
+        key: Key,
+        target: Target,
+        credential: &Credential,
+    ) -> Rc<Pool> {
+        let exchange = self.plan.exchange(&key, &database.pool);
+        let login = Login::new(key.user.clone(), key.database.clone(), credential.clone());
+        let pool = Pool::new(
+            key,
+            Rc::new(target),
+            Rc::new(login),
+            database.pool.clone(),
+            exchange,
+            self.index(),
+            Rc::clone(&self.shared.clock),
+        );
+        pool.set_paused(self.plan.pauses().cover(&pool.name()));
+        pool
+    }
+
     /// The pool of a key that another worker speaks of; made here if it is not yet.
     fn with_pool(&self, key: &Key, act: impl FnOnce(&Rc<Pool>)) {
-        let known = self.lobbies.borrow().get(key).map(Rc::clone);
-        let lobby = known.or_else(|| {
-            let named = |database: &&Database| database.entry() == key.entry;
-            let database = self.plan.settings.databases.iter().find(named)?;
+        let named = |database: &&Database| database.entry() == key.entry;
+        let Some(database) = self.plan.settings.databases.iter().find(named) else {
+            return;
+        };
+        let door = Key {
+            backend: address(database).to_string(),
+            ..key.clone()
+        };
+        let known = self.lobbies.borrow().get(&door).map(Rc::clone);
+        let lobby = known.unwrap_or_else(|| {
             let credential = database.auth.upstream(&key.user);
-            Some(self.open(database, key.clone(), credential))
+            self.open(database, door, credential)
         });
-        if let Some(lobby) = lobby {
-            act(lobby.pool());
+        if let Some(pool) = lobby.each_pool().find(|pool| pool.key() == key) {
+            act(pool);
         }
     }
 
@@ -388,9 +431,12 @@ impl Worker {
         let mut lobbies = self.lobbies.borrow_mut();
         let forgotten: Vec<_> = lobbies.extract_if(|_, lobby| unused(lobby)).collect();
         drop(lobbies);
-        for (key, lobby) in forgotten {
+        for (_, lobby) in forgotten {
+            let keys: Vec<Key> = lobby.each_pool().map(|pool| pool.key().clone()).collect();
             drop(lobby);
-            self.plan.forget_exchange(&key);
+            for key in keys {
+                self.plan.forget_exchange(&key);
+            }
         }
         self.judges.forget_unused();
     }
@@ -412,13 +458,13 @@ impl Worker {
 
     fn pools(&self) -> Vec<Rc<Pool>> {
         let lobbies = self.lobbies.borrow();
-        let pools = lobbies.values().map(|lobby| Rc::clone(lobby.pool()));
-        pools.collect()
+        let pools = lobbies.values().flat_map(|lobby| lobby.each_pool());
+        pools.map(Rc::clone).collect()
     }
 
     fn census(&self) -> Census {
         let lobbies = self.lobbies.borrow();
-        let pools = lobbies.values().map(|lobby| lobby.pool());
+        let pools = lobbies.values().flat_map(|lobby| lobby.each_pool());
         Census {
             verdicts: self.judges.remembered(),
             ..Census::take(&self.shared, pools)
@@ -427,7 +473,7 @@ impl Worker {
 
     fn report(&self, detail: Detail) -> Report {
         let lobbies = self.lobbies.borrow();
-        let pools = lobbies.values().map(|lobby| lobby.pool());
+        let pools = lobbies.values().flat_map(|lobby| lobby.each_pool());
         let report = Report::make(&self.shared, pools, Instant::now(), detail);
         Report {
             paths: match detail {
@@ -474,7 +520,9 @@ async fn tick(worker: Rc<Worker>) {
         worker.shared.sessions.look();
         let lobbies: Vec<Rc<Lobby>> = worker.lobbies.borrow().values().map(Rc::clone).collect();
         for lobby in lobbies {
-            lobby.pool().tick(now);
+            for pool in lobby.each_pool() {
+                pool.tick(now);
+            }
             drop(lobby);
         }
         worker.forget_unused();

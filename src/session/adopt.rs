@@ -16,8 +16,9 @@ use super::{
 use crate::backend::{Connection, Statement};
 use crate::protocol::{Parameters, frontend};
 
-/// Not the session's own default: the guard must not meet a SERIALIZABLE or READ ONLY one.
-const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Not the session's own default, which may be SERIALIZABLE. Settings can be made in it, too, and
+/// a standby takes no READ WRITE.
+const BEGIN: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 const COMMIT: &[u8] = b"COMMIT";
 const CLIENT_ENCODING: &[u8] = b"client_encoding";
 pub(super) const ROLE: &[u8] = b"role";

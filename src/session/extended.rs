@@ -77,6 +77,8 @@ impl Session {
             return Ok(false);
         }
         self.names.insert(name.into(), statement);
+        // Where the batch was looked at as a whole.
+        self.flow.reading = None;
         self.pool.traffic().client_parses.add(1);
         self.tell(cx, backend::PARSE_COMPLETE)?;
         Ok(true)

@@ -21,6 +21,13 @@ pub enum Fault {
         backend: String,
         refusal: Refusal,
     },
+    /// Of several backends.
+    #[error("ambassador: database \"{database}\": {lack} for {waited:?} (acquire_timeout)")]
+    NoBackend {
+        database: String,
+        lack: Lack,
+        waited: Duration,
+    },
     #[error(
         "ambassador: database \"{database}\": the connection to backend {backend} was lost{loss}: {why}"
     )]
@@ -168,7 +175,9 @@ impl Fault {
             Self::WrongPassword { .. } => SqlState::INVALID_PASSWORD,
             Self::Unproven(why) => why.sqlstate(),
             Self::NoSuchDatabase { .. } => SqlState::INVALID_CATALOG_NAME,
-            Self::NotAsked { .. } | Self::Draining => SqlState::CANNOT_CONNECT_NOW,
+            Self::NoBackend { .. } | Self::NotAsked { .. } | Self::Draining => {
+                SqlState::CANNOT_CONNECT_NOW
+            }
             Self::NoConsole { .. } => SqlState::INSUFFICIENT_PRIVILEGE,
         }
     }
@@ -199,6 +208,7 @@ impl Fault {
 
     fn plain_hint(&self) -> Option<&'static str> {
         match self {
+            Self::NoBackend { lack, .. } => Some(lack.hint()),
             Self::BackendLost { loss, .. } => Some(loss.hint()),
             Self::UnknownSetting { .. } => {
                 Some("There are ambassador.route and ambassador.last_backend.")
@@ -296,6 +306,33 @@ impl Fault {
             self.detail(),
             self.hint().as_deref(),
         );
+    }
+}
+
+/// Which backend there is none of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// One that takes writes.
+    Primary,
+    /// One that may be read from, where the primary is not to be.
+    Replica,
+}
+
+impl Lack {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Primary => "Check that one of the backends takes writes.",
+            Self::Replica => "Check that the replicas run and follow, or set replica_fallback.",
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "none of the backends was the primary",
+            Self::Replica => "no replica could answer, nor may the primary (replica_fallback)",
+        })
     }
 }
 

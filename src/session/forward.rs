@@ -33,6 +33,8 @@ pub(super) enum Step {
     Replaced(usize),
     /// More of it must be here first.
     Gather,
+    /// More must be here behind it.
+    More,
     /// It must wait for a connection.
     Wait,
     /// It must wait for the answers to earlier ones.
@@ -70,7 +72,7 @@ impl Session {
             self.process_held(cx, &mut io.output)?;
             return Ok(true);
         }
-        let waits = self.ticket.is_some() || self.flow.holding;
+        let waits = self.ticket.is_some() || self.flow.holding || self.is_stranded();
         if waits && self.inbox.len() >= HELD {
             return Ok(self.turn_away());
         }
@@ -120,7 +122,7 @@ impl Session {
         self.ticket = None;
         match result {
             Ok(lease) => self.hold(lease),
-            Err(refusal) => self.denied = Some(Fault::no_connection(&self.pool, refusal)),
+            Err(refusal) => self.refused(refusal),
         }
         true
     }
@@ -197,6 +199,10 @@ impl Session {
                     self.flow.needed = header.len.min(GATHER);
                     return Ok(());
                 }
+                Step::More => {
+                    self.flow.needed = rest.len() + 1;
+                    return Ok(());
+                }
                 Step::Wait => {
                     self.flow.needed = 0;
                     return Ok(());
@@ -271,6 +277,9 @@ impl Session {
             // It is to run with the settings that are being taken back.
             return Ok(Step::Hold);
         }
+        if let Some(step) = self.direct(kind, header, seen, splice.rest()) {
+            return Ok(step);
+        }
         let step = match kind {
             Kind::Query => self.query(cx, header, seen, splice)?,
             Kind::Parse => self.parse(cx, header, seen, splice)?,
@@ -301,7 +310,9 @@ impl Session {
             }
             Kind::Authentication | Kind::Unknown => return Err(Fault::Protocol.into()),
         };
-        self.unless_denied(cx, kind, step)
+        let step = self.unless_denied(cx, kind, step)?;
+        self.directed(&step);
+        Ok(step)
     }
 
     #[inline]

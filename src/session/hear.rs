@@ -59,7 +59,7 @@ impl Session {
         }
         let told = match own {
             true => self.identity.key.0,
-            false => self.pool.listeners().told(pid),
+            false => self.identity.house.listeners().told(pid),
         };
         if told == pid {
             return Ok(Step::Pass);
@@ -129,7 +129,7 @@ impl Session {
         {
             return Err(self.deaf(Silence::Unspeakable).into());
         }
-        match self.pool.listeners().told(pid) {
+        match self.identity.house.listeners().told(pid) {
             told if told == pid => out.extend_from_slice(&frame),
             told => backend::put_notification(out, told, channel, payload),
         }

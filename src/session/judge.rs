@@ -14,13 +14,18 @@ impl Session {
     /// Remembers what a text was found to be, until that is asked for.
     #[inline]
     pub(super) fn note(&mut self, found: Found) -> Option<Reading> {
+        self.count_look_up(&found);
+        self.flow.judged = Some(found.judged);
+        found.reading
+    }
+
+    #[inline]
+    pub(super) fn count_look_up(&self, found: &Found) {
         match found.hit {
             Some(true) => self.pool.traffic().verdict_hits.add(1),
             Some(false) => self.pool.traffic().verdict_misses.add(1),
             None => {}
         }
-        self.flow.judged = Some(found.judged);
-        found.reading
     }
 
     /// The text that was read last is sent.
@@ -31,9 +36,17 @@ impl Session {
         }
     }
 
+    /// What was judged is sent, and where it goes.
     #[inline]
     fn count(&mut self, judged: Judged) {
-        judged.count(self.pool.traffic());
+        let Some(decision) = judged.decision() else {
+            return;
+        };
+        let (role, reason) = match &self.way {
+            None => (decision.role, decision.reason),
+            Some(_) => self.note_way(*decision),
+        };
+        judged.count_at(role, reason, self.pool.traffic());
         self.flow.running = Some(judged.verdict);
     }
 
@@ -45,28 +58,37 @@ impl Session {
         statement: Option<&Arc<Statement>>,
         judged: Option<Judged>,
     ) {
+        if let Some(judged) = self.judged_anew(name, statement, judged) {
+            self.count(judged);
+        }
+    }
+
+    /// The verdict on a statement, which was kept with it or is made now.
+    #[inline]
+    pub(super) fn judged_anew(
+        &mut self,
+        name: &[u8],
+        statement: Option<&Arc<Statement>>,
+        judged: Option<Judged>,
+    ) -> Option<Judged> {
         let holds = |judged: &Judged| self.verdicts.as_ref().is_some_and(|one| one.holds(judged));
         match judged.filter(holds) {
-            Some(judged) => self.count(judged),
+            Some(judged) => Some(judged),
             None => self.judge_bound(name, statement),
         }
     }
 
     #[cold]
-    fn judge_bound(&mut self, name: &[u8], statement: Option<&Arc<Statement>>) {
-        let (Some(verdicts), unnamed) = (&self.verdicts, self.names.unnamed().is_some()) else {
-            return;
-        };
+    fn judge_bound(&mut self, name: &[u8], statement: Option<&Arc<Statement>>) -> Option<Judged> {
+        let (verdicts, unnamed) = (self.verdicts.as_ref()?, self.names.unnamed().is_some());
         let rest = match statement {
             Some(statement) => &statement.rest,
             None if name.is_empty() && unnamed => self.names.unnamed_rest(),
-            None => return,
+            None => return None,
         };
         let found = verdicts.judge(frontend::text(rest), self.identity.spelling, true);
-        self.note(found);
-        if let Some(judged) = self.flow.judged.take() {
-            self.names.put_judged(name, judged.clone());
-            self.count(judged);
-        }
+        self.count_look_up(&found);
+        self.names.put_judged(name, found.judged.clone());
+        Some(found.judged)
     }
 }

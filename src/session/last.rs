@@ -48,6 +48,9 @@ impl Session {
         if !self.flow.ran {
             return Row::default();
         }
+        if let Some(row) = self.way.as_ref().and_then(|way| way.last()) {
+            return row;
+        }
         let address = self.pool.key().backend.to_string();
         [Some(address), Some(Role::Any.name().to_owned()), None, None]
     }

@@ -110,14 +110,17 @@ impl Session {
             Signal::ClientIdle => Ok(()),
             Signal::Drain => {
                 self.flow.draining = true;
-                if self.is_idle() && self.ticket.is_none() {
+                if self.is_idle() && self.ticket.is_none() && !self.is_stranded() {
                     return Err(Fault::Shutdown.into());
                 }
                 Ok(())
             }
             Signal::Terminate => Err(Fault::Shutdown.into()),
             Signal::Kill => Err(Fault::Killed.into()),
-            Signal::Look => self.look(),
+            Signal::Look => {
+                self.look_for_backends();
+                self.look()
+            }
         }
     }
 
@@ -151,7 +154,7 @@ impl Session {
 
     fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let pending = self.handle.take_cancels();
-        if self.ticket.take().is_some() {
+        if self.ticket.take().is_some() || self.is_stranded() {
             return self.cancel_waiting(cx);
         }
         // What we sent ahead of the request may still be unanswered: the backend keeps such
@@ -180,6 +183,7 @@ impl Session {
     /// The request has not been sent: it is answered here.
     fn cancel_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.flow.reading = None;
+        self.forget_way();
         self.rest_without_lease();
         let held = std::mem::take(&mut self.inbox);
         let fault = self.cancelled();
@@ -234,7 +238,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let identity = &self.identity;
         if let Some(home) = identity.home {
-            self.pool.unsettle(home);
+            identity.house.unsettle(home);
         }
         let (pid, key) = identity.key;
         self.shared.cancels.revoke(pid, key);

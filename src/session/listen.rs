@@ -163,7 +163,8 @@ impl Session {
         }
         let ear = Arc::clone(&listening.ear);
         listening.fresh.extend(fresh.iter().cloned());
-        self.pool
+        self.identity
+            .house
             .listeners()
             .unsubscribe(&ear, gone.iter().map(|one| &**one));
         if now.is_empty() {
@@ -171,7 +172,8 @@ impl Session {
         } else if !fresh.is_empty() {
             let told = &self.identity.told;
             let encoding = told.get(b"client_encoding").unwrap_or_default();
-            self.pool
+            self.identity
+                .house
                 .subscribe(&ear, fresh.iter().map(|one| &**one), encoding);
         }
     }
@@ -179,7 +181,7 @@ impl Session {
     /// The session listens to nothing.
     pub(super) fn stop_listening(&mut self) {
         if let Some(listening) = self.listening.take() {
-            self.pool.listeners().leave(&listening.ear);
+            self.identity.house.listeners().leave(&listening.ear);
         }
     }
 
@@ -197,7 +199,12 @@ impl Session {
         }
         let fresh = listening.fresh.iter().map(|one| &**one);
         let told = self.identity.told.get(b"client_encoding");
-        match self.pool.listeners().standing(&listening.ear, fresh) {
+        match self
+            .identity
+            .house
+            .listeners()
+            .standing(&listening.ear, fresh)
+        {
             Standing::Awaited => {}
             Standing::Heard(terms) if told == Some(&terms.encoding) => self.mark(terms, out),
             Standing::Heard(_) | Standing::Refused => self.listen_alone(),

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Settings, Shared, Verdicts, prepared::Scope};
+use super::{Pools, Settings, Shared, Verdicts, prepared::Scope};
+use crate::auth::Credential;
 use crate::pool::Pool;
 use crate::protocol::{
     Parameters,
@@ -75,7 +76,10 @@ pub(super) enum Greeting<'a> {
 
 /// Where the clients of one pool come in, and what they were told.
 pub struct Lobby {
-    pub(super) pool: Rc<Pool>,
+    /// That of the presumed primary.
+    pool: Rc<Pool>,
+    /// All of the database's backends, where there are several.
+    pools: Option<Rc<Pools>>,
     pub(super) settings: Rc<Settings>,
     pub(super) verdicts: Option<Rc<Verdicts>>,
     pub(super) known: RefCell<Welcomes>,
@@ -86,19 +90,58 @@ impl Lobby {
     pub fn new(pool: Rc<Pool>, settings: Rc<Settings>, verdicts: Option<Rc<Verdicts>>) -> Self {
         Self {
             pool,
+            pools: None,
             settings,
             verdicts,
             known: RefCell::default(),
         }
     }
 
-    pub fn pool(&self) -> &Rc<Pool> {
-        &self.pool
+    /// One whose sessions go now to the one backend and now to another.
+    pub fn among(self, pools: Pools) -> Self {
+        Self {
+            pools: Some(Rc::new(pools)),
+            ..self
+        }
     }
 
-    /// Whether no session is of this pool, and the pool has nothing.
+    /// The pool in which clients come in: that of the primary.
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        let pools = self.pools.as_ref();
+        let entrance = pools.and_then(|pools| pools.get(pools.entrance()?));
+        entrance.unwrap_or(&self.pool)
+    }
+
+    /// Another client has come in.
+    pub fn count_login(&self) {
+        self.pool().traffic().logins.add(1);
+    }
+
+    /// A client has shown what logs in upstream.
+    pub fn learn(&self, credential: &Credential) {
+        for pool in self.each_pool() {
+            pool.learn(credential.clone());
+        }
+    }
+
+    pub(super) fn pools(&self) -> Option<&Rc<Pools>> {
+        self.pools.as_ref()
+    }
+
+    /// All pools, of whichever backend.
+    pub fn each_pool(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        let alone = self.pools.is_none().then_some(&self.pool);
+        let several = self.pools.iter().flat_map(|pools| pools.iter());
+        alone.into_iter().chain(several)
+    }
+
+    /// Whether no session is of these pools, and they have nothing.
     pub fn is_unused(&self) -> bool {
-        Rc::strong_count(&self.pool) == 1 && self.pool.is_unused()
+        let free = match &self.pools {
+            None => Rc::strong_count(&self.pool) == 1,
+            Some(pools) => Rc::strong_count(pools) == 1,
+        };
+        free && self.each_pool().all(|pool| pool.is_unused())
     }
 }
 

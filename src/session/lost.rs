@@ -29,6 +29,7 @@ impl Session {
         };
         events::connection_lost(&self.pool.key().backend, lease.pid, &why);
         drop(lease);
+        self.depart_from_backend();
         if self.flow.receiving > 0 && !self.flow.swallowing {
             return Err(End::Cut(why.to_owned()));
         }
@@ -63,6 +64,7 @@ impl Session {
     pub(super) fn guard_failed(&mut self, cx: &mut Context<'_>, error: &[u8]) -> Result<(), End> {
         // Closed: it is in a failed transaction of ours and skips up to a Sync.
         self.lease = None;
+        self.depart_from_backend();
         let code = notice::sqlstate(error).unwrap_or(SqlState::INTERNAL_ERROR);
         let fault = match self.flow.cancelled && code == SqlState::QUERY_CANCELED {
             true => self.cancelled(),

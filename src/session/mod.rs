@@ -9,10 +9,12 @@ mod adopt;
 mod batch;
 mod cancel;
 mod change;
+mod choose;
 mod converse;
 mod count;
 mod deferred;
 mod depart;
+mod direct;
 mod errors;
 mod extended;
 mod failed;
@@ -32,6 +34,7 @@ mod lost;
 mod names;
 mod own;
 mod pin;
+mod pools;
 mod prepared;
 mod refuse;
 mod relay;
@@ -52,6 +55,7 @@ mod substitute;
 mod supply;
 mod undo;
 mod verdicts;
+mod way;
 mod welcome;
 mod wording;
 
@@ -69,6 +73,7 @@ pub use handle::{
 };
 pub use lobby::Lobby;
 pub use names::Names;
+pub use pools::{Pools, Preferences};
 pub use prepared::Registry;
 pub use replication::{Replication, Upstream, replicate};
 pub use seen::Path;
@@ -86,6 +91,7 @@ use crate::telemetry::Clock;
 use change::Change;
 use ledger::Ledger;
 use prepared::Scope;
+use way::Way;
 
 /// What all sessions of a worker use.
 pub struct Shared {
@@ -120,7 +126,10 @@ impl Shared {
 pub struct Session {
     shared: Rc<Shared>,
     settings: Rc<Settings>,
+    /// Of the connection that the session has, had last, or waits for.
     pool: Rc<Pool>,
+    /// What leads there; `None`: there is one backend.
+    way: Option<Box<Way>>,
     handle: Rc<Handle>,
     client: Link,
     /// What the client sent and we have not decided on: half a frame, or a request that waits.
@@ -156,6 +165,8 @@ struct Identity {
     spelling: Spelling,
     /// The connection whose process id the client was told.
     home: Option<Home>,
+    /// The pool that it is one of; what the session listens to is heard there, too.
+    house: Rc<Pool>,
     /// The process id and the key that the client was told.
     key: (i32, u32),
     cherished: bool,
@@ -352,6 +363,9 @@ impl Session {
     /// Takes a connection for what comes next.
     #[inline]
     fn hold(&mut self, lease: Lease) {
+        if !self.is_as_expected(&lease) {
+            return;
+        }
         self.pool.traffic().assignments.add(1);
         lease.lent_to(self.handle.id);
         self.flow.ran = true;

@@ -328,6 +328,7 @@ impl Session {
         let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
         if matches!(step, Step::Pass) {
+            self.has_written();
             self.request_ended();
             self.flow.unput = None;
             if let Some(watch) = &mut self.flow.watch {
@@ -365,6 +366,7 @@ impl Session {
         }
         let change = self.ledger.front().and_then(|owed| owed.role.change());
         if change.is_none() {
+            self.has_written();
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
                 if let Some(verdicts) = &self.verdicts {

@@ -1,9 +1,9 @@
 //! The client's messages, one by one: what they need, and what has to go with them.
 
-use std::task::Context;
+use std::{rc::Rc, task::Context};
 
 use super::{
-    End, Fault, Phase, PoolMode, Session, acts, adopt,
+    End, Phase, PoolMode, Session, acts, adopt,
     forward::{GATHER, Step},
     ledger::Reply,
     pin,
@@ -158,6 +158,7 @@ impl Session {
         if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
+        self.may_write();
         self.ledger.stake(sql::Stake {
             writes: true,
             ..sql::Stake::NONE
@@ -211,10 +212,15 @@ impl Session {
         if self.denied.is_some() {
             return false;
         }
+        if !self.find_pool() {
+            return false;
+        }
         // In session pooling a home is somebody's for as long as he stays.
         let only_home = pin::wants_home(reading) && !self.is_verbatim();
+        let home = self.identity.home;
+        let home = home.filter(|_| Rc::ptr_eq(&self.pool, &self.identity.house));
         let wish = Wish {
-            home: self.identity.home.map(|home| home.id),
+            home: home.map(|home| home.id),
             wearing: Some(&self.identity.parameters),
             only_home,
         };
@@ -223,14 +229,11 @@ impl Session {
             Acquired::Wait(ticket) => {
                 self.ticket = Some(ticket);
                 self.enter(Phase::Waiting);
-                return false;
+                self.watch_backends();
             }
-            Acquired::Refused(refusal) => {
-                self.denied = Some(Fault::no_connection(&self.pool, refusal));
-                return false;
-            }
+            Acquired::Refused(refusal) => self.refused(refusal),
         }
-        true
+        self.lease.is_some()
     }
 
     /// Whether the backend will run what is sent now, and not skip it after an error.
@@ -264,7 +267,7 @@ impl Session {
             && !self.identity.cherished
             && let Some(home) = self.identity.home
         {
-            self.pool.cherish(home);
+            self.identity.house.cherish(home);
             self.identity.cherished = true;
         }
         // Not understood one by one, these may have taken statements of ours along.

@@ -1,7 +1,7 @@
 //! When nothing is under way any more: the connection goes back to the pool, and who wished to
 //! leave leaves.
 
-use std::task::Context;
+use std::{rc::Rc, task::Context};
 
 use super::{End, Fault, Io, Keep, Phase, Session};
 use crate::pool::{Home, Lease};
@@ -95,6 +95,7 @@ impl Session {
         if self.identity.home.is_none_or(|home| home.id != lease.id) {
             self.move_house(&lease);
         }
+        self.depart_from_backend();
         if self.cancels.is_under_way() || self.cancels.may_come() {
             std::mem::take(&mut self.cancels).release_later(lease);
             return;
@@ -105,12 +106,24 @@ impl Session {
 
     /// Where the home is gone, this connection becomes the new one.
     fn move_house(&mut self, lease: &Lease) {
-        let living = |home: Home| self.pool.is_alive(home);
-        if self.identity.home.is_some_and(living) {
+        // A process id that the client was told is to be one of the primary's.
+        if self.way.as_ref().is_some_and(|way| way.is_on_replica()) {
             return;
         }
-        self.identity.home = self.pool.settle_at(lease.id);
-        self.identity.cherished = false;
+        let (identity, pool) = (&mut self.identity, lease.pool());
+        let elsewhere = !Rc::ptr_eq(&identity.house, pool);
+        let living = |home: Home| pool.is_alive(home);
+        if !elsewhere && identity.home.is_some_and(living) {
+            return;
+        }
+        if elsewhere {
+            if let Some(home) = identity.home {
+                identity.house.unsettle(home);
+            }
+            identity.house = Rc::clone(pool);
+        }
+        identity.home = pool.settle_at(lease.id);
+        identity.cherished = false;
     }
 
     /// The session has no connection, and no request waits for one.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::catalog::Occasion;
 use crate::protocol::Parameters;
-use crate::route::{self, CLASSES, Case, Catalog, Decision, Reason, Rules, Wish};
+use crate::route::{self, CLASSES, Case, Catalog, Decision, Reason, Role, Rules, Wish};
 use crate::sql::{
     self, Cached, Class, Finding, Hint, Judgement, Kind, Known, Limits, Obstacle, Print, Reading,
     Strings,
@@ -88,23 +88,35 @@ pub struct Judged {
 impl Judged {
     #[inline]
     pub fn decision(&self) -> Option<&Decision> {
-        self.verdict.decisions.get(self.wish as usize)
+        self.decision_for(self.wish)
+    }
+
+    /// Under a hint that is not its own, but its request's.
+    #[inline]
+    pub fn decision_for(&self, wish: Wish) -> Option<&Decision> {
+        self.verdict.decisions.get(wish as usize)
     }
 
     /// The text is sent, or a statement of it bound, and that is where it goes.
     #[inline]
     pub fn count(&self, traffic: &Traffic) {
-        let Some(decision) = self.decision() else {
-            return;
-        };
+        if let Some(decision) = self.decision() {
+            self.count_at(decision.role, decision.reason, traffic);
+        }
+    }
+
+    /// The same, where it may go elsewhere than the text alone would.
+    #[inline]
+    pub fn count_at(&self, role: Role, reason: Reason, traffic: &Traffic) {
         let (class, statements) = (self.verdict.class(), self.verdict.statements());
         let statements = u64::from(statements);
         traffic
             .classes
             .add(class as usize, CLASSES.len(), statements);
-        traffic.decisions.add(decision.place(), Decision::PLACES, 1);
+        let place = Decision::place_of(role, reason);
+        traffic.decisions.add(place, Decision::PLACES, 1);
         if let Some(seen) = &self.verdict.seen {
-            seen.goes(decision.role, decision.reason);
+            seen.goes(role, reason);
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     names::Names,
     own, pin,
     verdicts::Spelling,
+    way::Way,
 };
 use crate::backend;
 use crate::net::Link;
@@ -62,7 +63,8 @@ pub async fn welcome(
     mut wishes: Wishes,
     client: Link,
 ) -> Result<Box<Session>, Turned> {
-    let entrance = match enter(shared, lobby, &wishes, &client).await {
+    let pool = Rc::clone(lobby.pool());
+    let entrance = match enter(shared, lobby, &pool, &wishes, &client).await {
         Ok(entrance) => entrance,
         Err(end) => return Err((client, wishes.preface, end)),
     };
@@ -70,7 +72,7 @@ pub async fn welcome(
         database: std::mem::take(&mut wishes.names.0),
         user: std::mem::take(&mut wishes.names.1),
         ends: client.ends(),
-        pool: Some(Rc::clone(&lobby.pool)),
+        pool: Some(Rc::clone(&pool)),
         told: Rc::clone(&entrance.welcome.told),
     };
     let now = shared.clock.now();
@@ -94,7 +96,11 @@ pub async fn welcome(
     let mut session = Box::new(Session {
         shared: Rc::clone(shared),
         settings: Rc::clone(&lobby.settings),
-        pool: Rc::clone(&lobby.pool),
+        way: lobby
+            .pools()
+            .map(|pools| Box::new(Way::from(Rc::clone(pools), &pool))),
+        identity: entrance.identity((pid, number), &pool),
+        pool,
         handle,
         client,
         ticket: None,
@@ -103,7 +109,6 @@ pub async fn welcome(
         names: Names::default(),
         verdicts: lobby.verdicts.clone(),
         listening: None,
-        identity: entrance.identity((pid, number)),
         flow: flow(lobby, &entrance, !wishes.ahead.is_empty()),
         inbox: wishes.ahead,
         lease: entrance.own,
@@ -168,7 +173,7 @@ impl Entrance {
     }
 
     /// What the session is to the outside; `key` is what its client was told.
-    fn identity(&self, key: (i32, KeyHandle)) -> Identity {
+    fn identity(&self, key: (i32, KeyHandle), house: &Rc<Pool>) -> Identity {
         Identity {
             parameters: Arc::clone(&self.welcome.parameters),
             start: Arc::clone(&self.welcome.parameters),
@@ -177,6 +182,7 @@ impl Entrance {
             told: Rc::clone(&self.welcome.told),
             told_first: Rc::clone(&self.welcome.told),
             home: self.home,
+            house: Rc::clone(house),
             key,
             cherished: false,
         }
@@ -186,13 +192,13 @@ impl Entrance {
 async fn enter(
     shared: &Shared,
     lobby: &Lobby,
+    pool: &Rc<Pool>,
     wishes: &Wishes,
     client: &Link,
 ) -> Result<Entrance, End> {
-    let pool = &lobby.pool;
     own::check(&wishes.parameters, || fault::database(pool))?;
     if wishes.switches.is_some() || lobby.known.borrow().is_alone(&wishes.parameters) {
-        return Box::pin(enter_alone(shared, lobby, wishes, client)).await;
+        return Box::pin(enter_alone(shared, lobby, pool, wishes, client)).await;
     }
     let now = shared.clock.now();
     let known = &lobby.known;
@@ -233,7 +239,7 @@ async fn ask(
     client: &Link,
     mut lease: Lease,
 ) -> Result<Entrance, End> {
-    let pool = &lobby.pool;
+    let pool = &Rc::clone(lease.pool());
     let parameters = Arc::new(wishes.parameters.clone());
     let mut commands = Vec::new();
     {
@@ -271,7 +277,7 @@ async fn ask(
         let code = notice::sqlstate(&body);
         if code == Some(SqlState::CANT_CHANGE_NOW) {
             lobby.known.borrow_mut().put_alone(&wishes.parameters);
-            return Box::pin(enter_alone(shared, lobby, wishes, client)).await;
+            return Box::pin(enter_alone(shared, lobby, pool, wishes, client)).await;
         }
         let admitted = true;
         let error = Rc::new(backend::ConnectError::Rejected {
@@ -318,10 +324,10 @@ async fn within<T>(
 async fn enter_alone(
     shared: &Shared,
     lobby: &Lobby,
+    pool: &Rc<Pool>,
     wishes: &Wishes,
     client: &Link,
 ) -> Result<Entrance, End> {
-    let pool = &lobby.pool;
     if lobby.settings.on_pin == OnPin::Reject {
         let (database, reason) = (super::fault::database(pool), pin::Reason::Startup.name());
         return Err(Fault::PinRejected { database, reason }.into());

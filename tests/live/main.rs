@@ -58,6 +58,7 @@ mod scrape;
 mod settings;
 mod sizes;
 mod sockets;
+mod split;
 mod stage;
 mod startup;
 mod statements;

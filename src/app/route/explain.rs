@@ -197,6 +197,13 @@ fn advice(answer: &Answer<'_>) -> Option<String> {
         | Reason::Hint
         | Reason::ReadsPrimary
         | Reason::NoReplica
+        | Reason::NotFresh
+        | Reason::InTransaction
+        | Reason::Pinned
+        | Reason::Joined
+        | Reason::Serializable
+        | Reason::Batch
+        | Reason::Healed
         | Reason::NoCatalog
         | Reason::Strings
         | Reason::Encoding
