@@ -3,8 +3,8 @@
 use std::task::{Context, Poll};
 
 use super::{
-    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins, role::Role,
-    splice::Splice,
+    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins,
+    request::must_gather, role::Role, splice::Splice,
 };
 use crate::protocol::{
     frame::{self, Header},
@@ -291,7 +291,8 @@ impl Session {
             Kind::Sync if self.is_odd(header) => self.plain(Reply::Sync, splice),
             Kind::Flush if self.is_odd(header) => self.plain(Reply::Describe, splice),
             Kind::Sync => self.sync(cx)?,
-            Kind::FunctionCall => self.function_call(splice),
+            Kind::FunctionCall if must_gather(header, seen) => Step::Gather,
+            Kind::FunctionCall => self.function_call(seen, splice),
             Kind::Flush => self.pass_if_leased(),
             Kind::CopyData => {
                 self.flow.syncs = 0;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Pools, Settings, Shared, Verdicts, prepared::Scope};
+use super::{Pools, Settings, Shared, Verdicts, calls::SharedCalls, prepared::Scope};
 use crate::auth::Credential;
 use crate::pool::Pool;
 use crate::protocol::{
@@ -83,6 +83,7 @@ pub struct Lobby {
     pub(super) settings: Rc<Settings>,
     pub(super) verdicts: Option<Rc<Verdicts>>,
     pub(super) known: RefCell<Welcomes>,
+    pub(super) calls: SharedCalls,
 }
 
 impl Lobby {
@@ -94,6 +95,7 @@ impl Lobby {
             settings,
             verdicts,
             known: RefCell::default(),
+            calls: SharedCalls::default(),
         }
     }
 

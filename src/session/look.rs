@@ -8,13 +8,13 @@
 //! connection it has next; what cannot go with it pins the session. Until the answer is here the
 //! connection is the session's, and a request that comes meanwhile rides behind.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Keep, Session,
     adopt::{self, AUTHORIZATION, ROLE},
+    calls::{CODE, Reach},
     ledger::Reply,
-    own,
     pin::{self, Cause, Reason},
     role::Role,
     sabotage::{Part, without},
@@ -55,7 +55,7 @@ const HOLDINGS: &[u8] = b"SELECT \
     EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS p WHERE p.from_sql \
     AND p.name OPERATOR(pg_catalog.<>) ALL ($1::pg_catalog.text[]))";
 
-const REASONS: [Reason; 5] = [
+pub(super) const REASONS: [Reason; 5] = [
     Reason::AdvisoryLock,
     Reason::TemporaryObject,
     Reason::Listen,
@@ -97,17 +97,21 @@ pub(super) struct Watch {
     /// The client has been told that some of it is done, and nothing undoes it any more.
     done: bool,
     texts: Texts,
+    /// Settings that code may have made, which it names.
+    guessed: Vec<Box<str>>,
+    /// Functions whose code is to be asked for.
+    unread: Vec<Box<[u8]>>,
 }
 
 /// What was touched, and by which texts: the first of each kind.
-type Texts = Vec<(Touches, Fingerprint)>;
+pub(super) type Texts = Vec<(Touches, Fingerprint)>;
 
 /// Of these many the pins are told by; more are not to be kept for one transaction.
 const TEXTS: usize = 8;
 
 impl Watch {
     fn asks_settings(&self) -> bool {
-        self.any || !self.names.is_empty()
+        self.any || !self.names.is_empty() || !self.guessed.is_empty()
     }
 
     /// A request that is part of it has been answered.
@@ -118,6 +122,18 @@ impl Watch {
     /// A statement failed: what it was to set is as it was before.
     pub(super) fn failed(&mut self) {
         self.undone = true;
+    }
+
+    /// Code may have made these settings.
+    pub(super) fn guess(&mut self, reach: Reach) {
+        // Whether one of the server's own is set tells the view of all of them alone.
+        self.undone |= reach.inside.settings.iter().any(|name| !name.contains('.'));
+        for name in reach.inside.settings {
+            if !self.guessed.contains(&name) && !self.names.contains(&name) {
+                self.guessed.push(name);
+            }
+        }
+        self.unread.extend(reach.unread);
     }
 
     fn note(&mut self, touches: Touches, text: &[u8]) {
@@ -150,6 +166,7 @@ impl Watch {
         if name.as_bytes() == AUTHORIZATION {
             self.add("role");
         }
+        self.guessed.retain(|one| **one != *name);
         if !self.names.iter().any(|one| **one == *name) {
             self.names.push(name.into());
         }
@@ -159,15 +176,17 @@ impl Watch {
 /// A question that has been asked, and what has been answered so far.
 #[derive(Debug)]
 pub struct Looking {
-    about: About,
-    rows: Vec<Row>,
+    pub(super) about: About,
+    pub(super) rows: Vec<Row>,
     /// A row was too long to be kept.
-    lost: bool,
-    texts: Texts,
+    pub(super) lost: bool,
+    pub(super) texts: Texts,
+    /// Settings that were asked for on suspicion.
+    pub(super) guessed: Vec<Box<str>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
     Settings,
     Holdings,
     /// `bare`: what the session listened to before was not adopted there.
@@ -176,9 +195,11 @@ enum About {
     },
     /// A step of handing over what it listens to; nothing is asked.
     Handing,
+    /// The code of these functions.
+    Code(Vec<Box<[u8]>>),
 }
 
-type Row = Vec<Option<Vec<u8>>>;
+pub(super) type Row = Vec<Option<Vec<u8>>>;
 
 impl Looking {
     fn new(about: About, texts: Texts) -> Self {
@@ -187,6 +208,7 @@ impl Looking {
             rows: Vec::new(),
             lost: false,
             texts,
+            guessed: Vec::new(),
         }
     }
 
@@ -196,7 +218,7 @@ impl Looking {
     }
 
     /// The text that is the likeliest to have left it.
-    fn cause(&self, reason: Reason) -> Cause {
+    pub(super) fn cause(&self, reason: Reason) -> Cause {
         let touches = pin::touches(reason);
         let named = self.texts.iter().find(|(noted, _)| noted.any(touches));
         let print = named.or(self.texts.first()).map(|(_, print)| *print);
@@ -221,12 +243,25 @@ impl Session {
         let shared = self.flow.keep == Keep::No;
         let settings = touches.any(Touches::SETTING.and(Touches::RESET_ALL))
             && !(shared && self.takes_back_nothing(reading, text));
-        let code = touches.any(Touches::CALL);
+        let runs_code = touches.any(Touches::CALL.and(Touches::FUNCTION));
+        let reach = match runs_code {
+            true => self.reach(reading, text),
+            false => Reach::default(),
+        };
+        let inside = &reach.inside;
+        let unread = inside.is_dark || inside.sets_any;
+        let made = unread || !inside.settings.is_empty();
         let listening = self.listening.is_some();
         let channels = touches.any(Touches::LISTEN)
-            || code
-            || (listening || !shared) && touches.any(Touches::UNLISTEN.and(Touches::DISCARD));
-        let held = touches.any(HELD) || code || channels || !shared && touches.any(GIVEN_UP);
+            || inside.is_dark
+            || inside.touches.any(Touches::LISTEN)
+            || (listening || !shared)
+                && (runs_code || touches.any(Touches::UNLISTEN.and(Touches::DISCARD)));
+        let held = touches.any(HELD) || inside.is_dark || inside.touches.any(HELD) || channels;
+        let held = held || !shared && (touches.any(GIVEN_UP) || runs_code);
+        if let Some(reason) = pin::hard_of(inside.touches) {
+            self.pin(Cause::of(reason, text));
+        }
         // Settings are asked for even where nothing else can come of it: RESET ALL may take them
         // back, and DISCARD ALL the pin.
         let (asks_in_vain, stays) = match self.flow.keep {
@@ -235,15 +270,16 @@ impl Session {
             Keep::No | Keep::Unsettled => (false, false),
         };
         let (held, channels) = (held && !stays, channels && !stays);
-        if asks_in_vain || !(settings || held) || without(Part::Look) {
+        if asks_in_vain || !(settings || held || made) || without(Part::Look) {
             return;
         }
         let mut watch = self.flow.watch.take().unwrap_or_default();
         watch.held |= held;
         watch.channels |= channels;
         watch.bare |= channels && listening && !self.flow.listens;
-        watch.any |= code;
-        if code {
+        watch.any |= unread;
+        watch.guess(reach);
+        if unread {
             // What its code names is as good as any.
             text.split(|byte| !(byte.is_ascii_alphanumeric() || b"_$.".contains(byte)))
                 .for_each(|word| watch.add_custom(word));
@@ -259,9 +295,7 @@ impl Session {
             return;
         }
         self.flow.watch = Some(watch);
-        if shared {
-            self.flow.keep = Keep::Unsettled;
-        }
+        self.unsettle();
     }
 
     /// A value of a Bind may name what is set. The server does not show an extension's settings
@@ -340,6 +374,13 @@ impl Session {
         }
     }
 
+    /// What the connection has of the session is not known.
+    pub(super) fn unsettle(&mut self) {
+        if self.flow.keep == Keep::No {
+            self.flow.keep = Keep::Unsettled;
+        }
+    }
+
     /// Whatever there may be is to be asked for.
     pub(super) fn watch_everything(&mut self) {
         if self.flow.keep != Keep::Session {
@@ -370,35 +411,35 @@ impl Session {
 
     /// Writes the questions, and notes whose the answers are.
     pub(super) fn ask_holdings(&mut self, out: &mut Vec<u8>) {
-        let Some(watch) = self.flow.watch.take() else {
+        let Some(mut watch) = self.flow.watch.take() else {
             return;
         };
         let names = array(&watch.names(&self.identity.parameters));
         let any: &[u8] = if watch.any { b"t" } else { b"f" };
+        let texts = std::mem::take(&mut watch.texts);
+        let looking = |about| Looking::new(about, texts.clone());
         if watch.asks_settings() {
+            let mut settings = looking(About::Settings);
+            settings.guessed = std::mem::take(&mut watch.guessed);
             match watch.undone || watch.any {
-                true => {
-                    let values = [Some(&*names), Some(any)];
-                    let looking = Looking::new(About::Settings, watch.texts.clone());
-                    self.ask(SOURCES, &values, looking, out);
-                }
-                false => {
-                    let looking = Looking::new(About::Settings, watch.texts.clone());
-                    self.ask(VALUES, &[Some(&*names)], looking, out);
-                }
+                true => self.ask(SOURCES, &[Some(&*names), Some(any)], settings, out),
+                false => self.ask(VALUES, &[Some(&*names)], settings, out),
             }
         }
         if watch.channels {
             let about = About::Channels { bare: watch.bare };
-            let looking = Looking::new(about, watch.texts.clone());
-            self.ask(CHANNELS, &[], looking, out);
+            self.ask(CHANNELS, &[], looking(about), out);
         }
         if watch.held {
             // Those that go along with their sessions.
             let own = self.lease.iter().flat_map(|lease| lease.memory.own_names());
             let own = array(&own.map(<[u8]>::to_owned).collect::<Vec<_>>());
-            let looking = Looking::new(About::Holdings, watch.texts);
-            self.ask(HOLDINGS, &[Some(&own)], looking, out);
+            self.ask(HOLDINGS, &[Some(&own)], looking(About::Holdings), out);
+        }
+        if !watch.unread.is_empty() {
+            let names: Vec<Vec<u8>> = watch.unread.iter().map(|name| name.to_vec()).collect();
+            let code = looking(About::Code(watch.unread));
+            self.ask(CODE, &[Some(&array(&names))], code, out);
         }
         out.extend_from_slice(frontend::SYNC);
         self.ledger.owe(Reply::Sync, Role::Ours);
@@ -424,143 +465,6 @@ impl Session {
         let role = Role::Looks(Some(Box::new(looking)));
         ledger.owe(Reply::Execute, role);
     }
-
-    /// The answer to a question is complete.
-    pub(super) fn saw(&mut self, looking: Looking) {
-        match (looking.lost, looking.about) {
-            (true, _) => self.saw_nothing(&looking),
-            (false, About::Settings) => self.saw_settings(&looking),
-            (false, About::Holdings) => self.saw_holdings(&looking),
-            (false, About::Channels { bare }) => {
-                let cause = looking.cause(Reason::Listen);
-                let rows = looking.rows.into_iter();
-                let names = rows.filter_map(|row| row.into_iter().next().flatten());
-                let names = names.map(Vec::into_boxed_slice).collect();
-                self.saw_channels(names, !bare, cause);
-            }
-            (false, About::Handing) => {}
-        }
-        let outstanding = self.flow.watch.is_some() || self.ledger.is_looking();
-        self.flow.resetting &= outstanding;
-        if self.flow.keep == Keep::Unsettled && !outstanding {
-            self.flow.keep = Keep::No;
-        }
-    }
-
-    /// It could not be answered: the session stays where what it has is.
-    pub(super) fn saw_nothing(&mut self, looking: &Looking) {
-        self.flow.resetting = false;
-        let reason = match looking.about {
-            About::Settings => Reason::Setting,
-            About::Holdings => Reason::Unclear,
-            About::Channels { .. } | About::Handing => Reason::Unclear,
-        };
-        self.pin(looking.cause(reason));
-    }
-
-    fn saw_settings(&mut self, looking: &Looking) {
-        let Some(lease) = &mut self.lease else { return };
-        let pool = Rc::clone(&self.pool);
-        let user = &pool.key().user;
-        let mut wanted = (*self.identity.parameters).clone();
-        let mut worn = (*lease.memory.wearing).clone();
-        let mut seeded = false;
-        for row in &looking.rows {
-            let [Some(name), value, set] = row.as_slice() else {
-                continue;
-            };
-            // Nobody is told what it is.
-            let is_seed = name.eq_ignore_ascii_case(b"seed");
-            seeded |= is_seed;
-            if is_seed || is_of_transaction(name) {
-                continue;
-            }
-            let value = value.as_deref().and_then(unhex);
-            // A custom setting that was taken back is not gone, but empty.
-            let gone = |value: &[u8]| value.is_empty() && name.eq_ignore_ascii_case(own::ROUTE);
-            let value = value.filter(|value| set.as_deref() == Some(b"t") && !gone(value));
-            let plain = self.identity.start.get(name).is_none();
-            match value.filter(|value| !(plain && is_nobody(name, value, user))) {
-                Some(value) => {
-                    wanted.set(name, &value);
-                    worn.set(name, &value);
-                }
-                None if without(Part::TakeBack) => {}
-                None => {
-                    worn.remove(name);
-                    match self.identity.start.get(name) {
-                        Some(value) => wanted.set(name, value),
-                        None => wanted.remove(name),
-                    }
-                }
-            }
-        }
-        let wanted = self.become_of(wanted);
-        self.names.settle(&wanted);
-        if let Some(lease) = &mut self.lease {
-            lease.memory.wearing = match worn == *wanted {
-                true => wanted,
-                false => Arc::new(worn),
-            };
-        }
-        if seeded {
-            self.pin(looking.cause(Reason::Seed));
-        }
-    }
-
-    /// From here on every connection must wear these.
-    pub(super) fn become_of(&mut self, wanted: Parameters) -> Arc<Parameters> {
-        let start = &self.identity.start;
-        let wanted = match wanted == **start {
-            true => Arc::clone(start),
-            false => Arc::new(wanted),
-        };
-        self.identity.scope = self.shared.registry.borrow_mut().scope(&wanted);
-        self.identity.parameters = Arc::clone(&wanted);
-        wanted
-    }
-
-    fn saw_holdings(&mut self, looking: &Looking) {
-        let row = looking.rows.first().map(Vec::as_slice).unwrap_or_default();
-        let held = row.iter().zip(REASONS);
-        let held = held.filter(|(value, _)| value.as_deref() == Some(b"t"));
-        let handed = self.listening.is_some();
-        let held = held.map(|(_, reason)| reason);
-        let held: Vec<Reason> = held
-            .filter(|reason| *reason != Reason::Listen || !handed)
-            .collect();
-        match (held.first(), self.flow.keep) {
-            (Some(&reason), Keep::Pinned(before)) if is_seen(before) => {
-                if !held.contains(&before) {
-                    self.pin_on(looking.cause(reason));
-                }
-            }
-            (Some(&reason), _) => self.pin(looking.cause(reason)),
-            (None, Keep::Pinned(reason)) if is_seen(reason) => self.unpin(),
-            (None, _) => {}
-        }
-    }
-}
-
-/// Whether a look can tell that this is over.
-pub(super) fn is_seen(reason: Reason) -> bool {
-    REASONS.contains(&reason)
-}
-
-/// Whether it is the open transaction's, and every next one begins without it.
-fn is_of_transaction(name: &[u8]) -> bool {
-    let names: [&[u8]; 3] = [
-        b"transaction_isolation",
-        b"transaction_read_only",
-        b"transaction_deferrable",
-    ];
-    names.iter().any(|one| name.eq_ignore_ascii_case(one))
-}
-
-/// Whether the value of an identity is that of who has taken on none.
-fn is_nobody(name: &[u8], value: &[u8], user: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(ROLE) && value == b"none"
-        || name.eq_ignore_ascii_case(AUTHORIZATION) && value == user
 }
 
 impl Watch {
@@ -570,6 +474,7 @@ impl Watch {
         let mut names: Vec<Vec<u8>> = self
             .names
             .iter()
+            .chain(&self.guessed)
             .map(|name| name.as_bytes().to_vec())
             .collect();
         if self.any {
@@ -598,28 +503,9 @@ fn array(names: &[Vec<u8>]) -> Vec<u8> {
     [&b"{"[..], &names.join(&b','), b"}"].concat()
 }
 
-fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
-    pairs
-        .iter()
-        .map(byte)
-        .collect::<Option<_>>()
-        .filter(|_| rest.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_come_back_as_the_bytes_that_they_are() {
-        assert_eq!(unhex(b"4d61c39f00"), Some(b"Ma\xc3\x9f\0".to_vec()));
-        assert_eq!(unhex(b""), Some(Vec::new()));
-        assert_eq!(unhex(b"4"), None);
-        assert_eq!(unhex(b"4g"), None);
-    }
 
     #[test]
     fn names_are_quoted_as_the_server_reads_an_array() {

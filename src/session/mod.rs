@@ -6,7 +6,9 @@
 
 mod acts;
 mod adopt;
+mod answer;
 mod batch;
+mod calls;
 mod cancel;
 mod change;
 mod choose;
@@ -144,6 +146,8 @@ pub struct Session {
     verdicts: Option<Rc<Verdicts>>,
     /// What it listens to; `None`: nothing, or by a connection of its own.
     listening: Option<Box<listen::Listening>>,
+    /// What is known of the functions that texts call.
+    calls: calls::SharedCalls,
     identity: Identity,
     flow: Flow,
     /// Cancels under way; the connection stays ours until they have ended.

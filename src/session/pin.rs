@@ -154,9 +154,15 @@ pub fn reason(reading: &Reading) -> Option<Reason> {
 /// What no look at the connection can tell the end of.
 #[inline]
 pub fn hard(reading: &Reading) -> Option<Reason> {
+    hard_of(reading.touches)
+}
+
+/// The same of what is touched.
+#[inline]
+pub fn hard_of(touched: Touches) -> Option<Reason> {
     let mut reasons = REASONS.iter().filter(|(_, reason)| reason.is_hard());
     reasons
-        .find(|(touches, _)| reading.touches.any(*touches))
+        .find(|(touches, _)| touched.any(*touches))
         .map(|(_, reason)| *reason)
 }
 

@@ -369,6 +369,7 @@ impl Session {
             self.has_written();
             if backend::changes_schema(backend::body(seen)) {
                 self.shared.registry.borrow().doubt();
+                self.calls.borrow_mut().forget();
                 if let Some(verdicts) = &self.verdicts {
                     verdicts.doubt();
                 }

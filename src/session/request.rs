@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    pub(super) fn function_call(&mut self, splice: &mut Splice<'_>) -> Step {
+    pub(super) fn function_call(&mut self, seen: &[u8], splice: &mut Splice<'_>) -> Step {
         if !self.begin(&Reading::NOTHING, splice) {
             return Step::Wait;
         }
@@ -163,6 +163,14 @@ impl Session {
             writes: true,
             ..sql::Stake::NONE
         });
+        // Which of a user's functions it is, or of the server's that change the session, only a
+        // number says; drivers call those of large objects so, which change nothing.
+        let number = seen.get(HEADER..).and_then(<[u8]>::first_chunk);
+        let number = number.map_or(u32::MAX, |number| u32::from_be_bytes(*number));
+        if !LARGE_OBJECTS.contains(&number) && self.will_run() {
+            self.watch_everything();
+            self.unsettle();
+        }
         self.ledger.owe(Reply::FunctionCall, Role::Client);
         Step::Pass
     }
@@ -276,6 +284,12 @@ impl Session {
         }
     }
 }
+
+/// The numbers of `lo_open` and its like, as `pg_proc.dat` has them.
+const LARGE_OBJECTS: &[u32] = &[
+    715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458,
+    3459, 3460,
+];
 
 /// Whether a frame that is to be seen in whole is not here yet.
 pub(super) fn must_gather(header: Header, seen: &[u8]) -> bool {

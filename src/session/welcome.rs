@@ -109,6 +109,7 @@ pub async fn welcome(
         names: Names::default(),
         verdicts: lobby.verdicts.clone(),
         listening: None,
+        calls: Rc::clone(&lobby.calls),
         flow: flow(lobby, &entrance, !wishes.ahead.is_empty()),
         inbox: wishes.ahead,
         lease: entrance.own,

@@ -2,6 +2,7 @@
 //! answer. Here they are known for that at a fraction of what reading costs: without telling
 //! names from strings or comments, no word in them could touch anything wherever it stood.
 
+use super::call::is_users;
 use super::kind::Kind;
 use super::read::Reading;
 use super::stake::Stake;
@@ -19,6 +20,8 @@ enum Class {
     Digit,
     /// Goes on with a word.
     Dollar,
+    /// May end the name of a function.
+    Quote,
     /// Ends a statement, or hides a name (U&"…"): look closer.
     Stop,
 }
@@ -36,6 +39,7 @@ const CLASSES: [Class; 256] = {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xff => Class::Letter,
             b'0'..=b'9' => Class::Digit,
             b'$' => Class::Dollar,
+            b'"' => Class::Quote,
             b';' | b'&' => Class::Stop,
             _ => Class::Other,
         };
@@ -88,18 +92,29 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
         return None;
     }
     let selects = matches!(first, [b's' | b'S', ..]);
+    if !selects && may_be_called(rest) {
+        return None;
+    }
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         let start = at;
         at += 1;
         match class(byte) {
             Class::Other | Class::Dollar => {}
+            Class::Quote if may_be_called(rest.get(at..)?) => return None,
+            Class::Quote => {}
             Class::Letter => {
                 while rest.get(at).is_some_and(|&byte| goes_on(byte)) {
                     at += 1;
                 }
                 let word = rest.get(start..at)?;
                 if is_noted(byte, word) || selects && word.eq_ignore_ascii_case(b"into") {
+                    return None;
+                }
+                if may_be_called(rest.get(at..)?)
+                    && is_users(word)
+                    && !is_target(rest.get(..start)?)
+                {
                     return None;
                 }
             }
@@ -128,6 +143,31 @@ pub(super) fn glance(text: &[u8]) -> Option<Reading> {
             ..Stake::NONE
         },
     })
+}
+
+/// Whether what comes behind this is a table that is inserted into, with its columns.
+fn is_target(before: &[u8]) -> bool {
+    let space = before.last().is_some_and(u8::is_ascii_whitespace);
+    match before.trim_ascii_end() {
+        [rest @ .., a, b, c, d] => {
+            let into = [*a, *b, *c, *d].eq_ignore_ascii_case(b"into");
+            space && into && rest.last().is_some_and(u8::is_ascii_whitespace)
+        }
+        _ => false,
+    }
+}
+
+/// Whether what is behind a word may be the parenthesis of a call, spaces and comments between.
+#[inline]
+fn may_be_called(behind: &[u8]) -> bool {
+    match behind {
+        [b'(' | b'/', ..] | [b' ', b'(', ..] | [b'-', b'-', ..] => true,
+        [byte, ..] if byte.is_ascii_whitespace() => {
+            let behind = behind.trim_ascii_start();
+            matches!(behind, [b'(' | b'/', ..] | [b'-', b'-', ..])
+        }
+        _ => false,
+    }
 }
 
 #[inline]

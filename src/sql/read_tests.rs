@@ -36,7 +36,8 @@ fn kind(text: &str) -> Kind {
 }
 
 fn touches(text: &str) -> Touches {
-    read(text.as_bytes()).touches
+    // Whether what it calls may be a user's is `call`'s to say.
+    read(text.as_bytes()).touches.without(Touches::FUNCTION)
 }
 
 fn folded(name: Name, text: &str) -> String {

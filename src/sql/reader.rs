@@ -5,6 +5,7 @@
 //! with the END that stands where a statement would begin: other ENDs close a CASE or name
 //! a column.
 
+use super::call::may_call;
 use super::kind::Kind;
 use super::kind::Value;
 use super::name::Name;
@@ -178,6 +179,11 @@ impl<'a> Reader<'a> {
         let Some(kind) = self.now else { return };
         if kind == TokenKind::Open {
             self.depth += 1;
+            // A table that is inserted into, with its columns, is none.
+            let target = self.before == Word::NONE && self.earlier == Word::INTO;
+            if !target && may_call(self.scan.text(), self.behind, self.span.start) {
+                self.touches |= Touches::FUNCTION;
+            }
         } else if kind == TokenKind::Close {
             self.depth = self.depth.saturating_sub(1);
         } else if kind.hides_names() {

@@ -82,6 +82,8 @@ touches! {
     RESET_ALL = 28;
     /// UNLISTEN.
     UNLISTEN = 29;
+    /// Calls what may be a user's function.
+    FUNCTION = 30;
 }
 
 impl Touches {

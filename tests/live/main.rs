@@ -20,6 +20,7 @@ mod builtin;
 mod cancelling;
 mod catalog;
 mod check;
+mod code;
 mod console;
 mod copying;
 mod deallocated;
