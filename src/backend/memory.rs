@@ -62,10 +62,34 @@ pub struct Memory {
     pub wearing: Arc<Parameters>,
     /// Whose unnamed statement it has: a session's number and the session's count of them.
     pub unnamed: Option<(u64, u32)>,
+    /// Which session may have used a sequence there.
+    pub sequences: Used,
     prepared: Prepared,
     /// Names that it has and nobody is to meet: to be closed ahead of the next request.
     litter: Vec<Box<[u8]>>,
     uses: u64,
+}
+
+/// Who may have used sequences on a connection; sessions by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Used {
+    #[default]
+    Never,
+    By(u64),
+    BySeveral {
+        last: u64,
+    },
+}
+
+impl Used {
+    /// This one, too.
+    pub fn also(&mut self, session: u64) {
+        *self = match *self {
+            Self::Never => Self::By(session),
+            Self::By(before) if before == session => return,
+            Self::By(_) | Self::BySeveral { .. } => Self::BySeveral { last: session },
+        };
+    }
 }
 
 /// The statements that a connection has.

@@ -23,7 +23,7 @@ pub use connect::{ConnectError, MAX_STATUSES, Opened, Opening, Target, connect};
 pub use connection::{Badge, Connection, ConnectionId, Parcel, Seat, Seats};
 pub use fleet::{Fleet, Mark, Member, Standing};
 pub use login::Login;
-pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId};
+pub use memory::{Memory, Prepared, SOMEBODYS, Shape, Statement, StatementId, Used};
 pub use secure::{Encryption, Negotiation, Words};
 pub use settings::{ChannelBinding, Demand, Keepalive, RequireAuth, Settings};
 pub use tls_error::{TlsError, Why};

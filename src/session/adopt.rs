@@ -71,6 +71,34 @@ pub fn adopt(
     connection.memory.wearing = Arc::clone(wanted);
 }
 
+/// Has the connection forget what its sequences gave, whoever asked; `inside`: a transaction of the
+/// client's is open.
+pub fn discard_sequences(
+    connection: &mut Connection,
+    inside: bool,
+    registry: &mut Registry,
+    scope: Scope,
+    ledger: &mut Ledger,
+    out: &mut Vec<u8>,
+) {
+    let mut guard = Guard {
+        connection,
+        registry,
+        scope,
+        ledger,
+        out,
+    };
+    // What comes next may be of those that must be first in a transaction.
+    let brackets: [&[u8]; 2] = [BEGIN, COMMIT];
+    let [begin, commit] = brackets.map(|text| Some(text).filter(|_| !inside));
+    for text in [begin, Some(b"DISCARD SEQUENCES"), commit]
+        .into_iter()
+        .flatten()
+    {
+        guard.run(text, &[]);
+    }
+}
+
 /// The server reads the values of a start-up packet as they are, in its own encoding, whatever
 /// `client_encoding` says. The encoding that the connection must have while it is given such
 /// values, if it has another now.

@@ -337,6 +337,9 @@ impl Session {
         self.flow.changes.retain(|(bound, _)| **bound != *portal);
         let missing = header.len - seen.len();
         if let Some(text) = self.bind_substitute(&reading, portal, name) {
+            if reading.touches.any(Touches::DISCARD) {
+                self.give_up_sequences();
+            }
             let mut registry = self.shared.registry.borrow_mut();
             let rest_of_text = frontend::parse_rest(&text);
             let statement = registry.statement(self.identity.scope, &rest_of_text);
@@ -356,6 +359,7 @@ impl Session {
         if full.touches.any(Touches::SETTING) {
             self.watch_values(rest);
         }
+        self.use_sequences(&full, splice);
         let Some(statement) = statement else {
             // Unnamed, prepared in SQL, or unknown: the server says 26000 of the client's own name.
             self.own(name, Need::Itself, splice);

@@ -49,6 +49,7 @@ mod rest;
 mod role;
 pub mod sabotage;
 mod seen;
+mod sequence;
 mod settings;
 mod shape;
 mod snapshot;
@@ -223,6 +224,8 @@ struct Flow {
     began: count::Began,
     /// The lease outlives the transaction.
     keep: Keep,
+    /// What the session has of sequences, and where.
+    sequences: sequence::Sequences,
     /// What the connection is to be asked once it is at rest.
     watch: Option<Box<look::Watch>>,
     /// The session's settings are being taken back, here alone.

@@ -17,7 +17,7 @@ use crate::protocol::{
     frame::{HEADER, Header},
     frontend::{self, Kind},
 };
-use crate::sql::{self, Reading};
+use crate::sql::{self, Reading, Touches};
 
 impl Session {
     pub(super) fn query(
@@ -96,6 +96,7 @@ impl Session {
         }
         self.count_judged();
         self.touch(&full, text);
+        self.use_sequences(&full, splice);
         let role = self.drop_unnamed();
         let Some(mut substitute) = substitute else {
             return self.query_acting(&reading, text, whole, role);
@@ -224,11 +225,13 @@ impl Session {
             return false;
         }
         // In session pooling a home is somebody's for as long as he stays.
-        let only_home = pin::wants_home(reading) && !self.is_verbatim();
+        let claimed = self.claimed(reading);
+        let wants_home = claimed.is_some() || pin::wants_home(reading);
+        let only_home = wants_home && !self.is_verbatim();
         let home = self.identity.home;
         let home = home.filter(|_| Rc::ptr_eq(&self.pool, &self.identity.house));
         let wish = Wish {
-            home: home.map(|home| home.id),
+            home: claimed.or(home.map(|home| home.id)),
             wearing: Some(&self.identity.parameters),
             only_home,
         };
@@ -260,6 +263,9 @@ impl Session {
         self.ledger.stake(reading.stake);
         if reading.touches.is_empty() {
             return;
+        }
+        if reading.touches.any(Touches::DISCARD) {
+            self.give_up_sequences();
         }
         if let Some(reason) = pin::hard(reading) {
             self.pin(pin::Cause::of(reason, text));

@@ -55,6 +55,7 @@ impl Session {
         self.flow.changes.clear();
         self.flow.pinned_anew = None;
         self.names.forget_before();
+        self.end_sequences();
         self.flow.tainted |= spoilt;
         self.enter(Phase::Idle);
         if !self.keeps() {

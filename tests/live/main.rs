@@ -56,6 +56,7 @@ mod psql;
 mod replication;
 mod rotation;
 mod scrape;
+mod sequences;
 mod settings;
 mod sizes;
 mod sockets;

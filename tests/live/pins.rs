@@ -302,3 +302,58 @@ fn a_login_that_needs_a_connection_of_its_own_waits_for_room_among_the_pinned() 
     keeper.bye();
     assert!(waits.join().unwrap().is_ok());
 }
+
+/// 40 clients that have each done this share four connections with whatever they do next.
+fn share_again(texts: &[&str]) {
+    let stage = Stage::with_pool_of(4);
+    let mut clients: Vec<Wire> = (0..40).map(|_| stage.client()).collect();
+    // Not all at once, or each would need a connection of its own for the while.
+    for client in &mut clients {
+        for text in texts {
+            client.run(text);
+        }
+    }
+    eventually("nobody keeps a connection", || {
+        for client in &mut clients {
+            client.run("select 1");
+        }
+        stage.connections() <= 4
+    });
+    for group in clients.chunks_mut(4) {
+        for client in group.iter_mut() {
+            client.run("begin; select 1");
+        }
+        for client in group.iter_mut() {
+            client.run("commit");
+        }
+    }
+    assert_eq!(stage.connections(), 4, "{texts:?}");
+}
+
+#[test]
+fn clients_that_ran_discard_all_share_again() {
+    share_again(&[
+        "set work_mem = '3MB'",
+        "create temp table kept (a int)",
+        "select pg_advisory_lock_shared(1)",
+        "discard all",
+    ]);
+}
+
+#[test]
+fn clients_whose_temporary_tables_are_dropped_share_again() {
+    share_again(&[
+        "create temp table kept (a int)",
+        "insert into kept values (1)",
+        "drop table kept",
+    ]);
+}
+
+#[test]
+fn clients_whose_advisory_locks_are_released_share_again() {
+    share_again(&[
+        "select pg_advisory_lock_shared(1), pg_advisory_lock_shared(1)",
+        "select pg_advisory_unlock_shared(1)",
+        "select pg_advisory_unlock_shared(1)",
+    ]);
+}
