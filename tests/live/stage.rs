@@ -147,6 +147,14 @@ pub fn connections(observer: &mut Wire, database: &str) -> usize {
     count.parse().unwrap()
 }
 
+/// The same without the one that listens for all, which ends a while after the last who does.
+pub fn shared_connections(observer: &mut Wire, database: &str) -> usize {
+    let count = "select count(*) from pg_stat_activity where backend_type = 'client backend'";
+    let shared = "application_name <> 'ambassador listen'";
+    let count = observer.value(&format!("{count} and {shared} and datname = '{database}'"));
+    count.parse().unwrap()
+}
+
 /// Counts a database's connections until it is asked for what it saw.
 pub struct Census {
     done: Arc<AtomicBool>,

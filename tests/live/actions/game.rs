@@ -16,7 +16,7 @@ use super::{
     step::{Act, CLIENTS, Step, WEAR},
 };
 use crate::{
-    stage::{connections, observer},
+    stage::{observer, shared_connections},
     support::{self, Served},
     talks,
     wire::{Frame, Wire, query, said},
@@ -337,7 +337,7 @@ impl<'a> Game<'a> {
         }
         let begun = Instant::now();
         loop {
-            let count = connections(&mut self.observer, &self.theatre.database);
+            let count = shared_connections(&mut self.observer, &self.theatre.database);
             if count <= self.pool_size {
                 return Ok(());
             }

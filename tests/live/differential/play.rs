@@ -353,6 +353,7 @@ impl Player<'_> {
             }
             b'T' if self.conversation.masks_oids => mask_oids(&mut frame.body),
             b'E' if self.conversation.masks_source => mask_source(&mut frame.body),
+            b'E' => mask_line_of_stale_plan(&mut frame.body),
             _ => {}
         }
         Ok(frame)
@@ -443,6 +444,17 @@ fn mask_oids(body: &mut [u8]) {
             oid.fill(0);
         }
         at = oid + 18;
+    }
+}
+
+/// A connection that never had the statement does not say where in the server's source it would
+/// have been refused, and that differs from version to version: told in the README.
+fn mask_line_of_stale_plan(body: &mut Vec<u8>) {
+    let mut fields = body.split(|byte| *byte == 0);
+    if fields.any(|field| field == b"RRevalidateCachedQuery") {
+        let fields = body.split_inclusive(|byte| *byte == 0);
+        let kept = fields.filter(|field| field[0] != b'L');
+        *body = kept.flatten().copied().collect();
     }
 }
 
