@@ -8,6 +8,12 @@ use std::{
 
 use super::{Binaries, Cluster, ClusterError, Home, LOOK_AGAIN, Options, client};
 
+/// Where the log's last record ends. What comes next may begin behind the header of a page, 24
+/// bytes or a segment's 40, and nobody replays a header without a record.
+const LAST_RECORD: &str = "
+    select next - case when at = 40 then 40 when at % 8192 = 24 then 24 else 0 end
+    from pg_current_wal_insert_lsn() as next, pg_walfile_name_offset(next) as file(name, at)";
+
 impl Cluster {
     /// A hot standby of this server, made by pg_basebackup; it follows by streaming. Its settings
     /// are this server's, and over them those of `options`; a template is of no use.
@@ -63,7 +69,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::ask`], and when it does not get there.
     pub fn catch_up(&self, primary: &Self) -> Result<(), ClusterError> {
-        let position = primary.position()?;
+        let position = primary.ask(LAST_RECORD)?;
         let reached = format!("select pg_last_wal_replay_lsn() >= '{position}'");
         self.until("catching up", &reached)
     }

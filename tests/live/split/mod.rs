@@ -1,8 +1,10 @@
 //! A primary and its replicas behind the ambassador: reads go to the ones, everything else to the
 //! other, and no answer is wrong.
 
+mod consistency;
 mod extended;
 mod fresh;
+mod load;
 mod mixed;
 mod place;
 
