@@ -7,6 +7,7 @@ mod fresh;
 mod load;
 mod mixed;
 mod place;
+mod promotion;
 
 use pg_ambassador::app::cluster::{Cluster, Options};
 
@@ -35,6 +36,11 @@ impl Troupe {
 
     /// The same, before anything is known of its relations.
     pub fn unready(replicas: usize, schema: &str, keys: &[&str]) -> Self {
+        Self::gather(schema, keys, &vec![options(); replicas])
+    }
+
+    /// One replica for each of these options.
+    fn gather(schema: &str, keys: &[&str], replicas: &[Options]) -> Self {
         let primary = support::own_cluster(options());
         primary
             .ask("create table watched (a int primary key, b text)")
@@ -45,7 +51,7 @@ impl Troupe {
         if !schema.is_empty() {
             primary.ask(schema).unwrap();
         }
-        let made = (0..replicas).map(|_| primary.replica(&options()).unwrap());
+        let made = replicas.iter().map(|one| primary.replica(one).unwrap());
         let replicas: Vec<Cluster> = made.collect();
         let served = serve(&primary, &replicas, keys);
         Self {
