@@ -151,6 +151,23 @@ impl Fleet {
         Mark { at, sample, epoch }
     }
 
+    /// The same, if it was begun in that epoch: where another has begun since, the mark is void.
+    #[inline]
+    pub fn mark_since(&self, at: usize, epoch: u64) -> Mark {
+        Mark {
+            epoch,
+            ..self.mark(at)
+        }
+    }
+
+    /// In the place of one that is void, a mark of all that the primary shows by now.
+    pub fn renewed(&self, mark: Mark) -> Mark {
+        match self.primary() {
+            Some(at) if mark.epoch != self.epoch() => self.mark(at),
+            Some(_) | None => mark,
+        }
+    }
+
     /// Whether a backend shows at least what was marked. Of the one where it was marked that is
     /// always so.
     pub fn shows(&self, at: usize, mark: Mark) -> bool {

@@ -152,6 +152,10 @@ impl Session {
         let role = match kind {
             Kind::Parse => {
                 let (name, rest) = frontend::parse(body)?;
+                if !name.is_empty() && self.pool.settings().prepared_statements == 0 {
+                    // It keeps the session where it is.
+                    return Some(Route::primary(Reason::Pinned));
+                }
                 let role = self.role_of_text(frontend::text(rest), first, found);
                 found.parsed.push((names::key(name), role));
                 role
@@ -206,7 +210,7 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_of(&judged, *found.wish.get_or_insert(judged.wish))
+        role_under(&judged, &mut found.wish)
     }
 
     fn role_of_name(&mut self, name: &[u8], found: &mut Found<'_>) -> Role {
@@ -219,7 +223,7 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_of(&judged, *found.wish.get_or_insert(judged.wish))
+        role_under(&judged, &mut found.wish)
     }
 
     /// The message is sent, or needs not be.
@@ -243,6 +247,20 @@ fn is_serializable(wanted: &Parameters) -> bool {
 
 fn route_of(judged: Option<&Judged>) -> Route {
     judged.map_or(Route::PRIMARY, |judged| route(role_of(judged, judged.wish)))
+}
+
+/// Where a text of a batch goes: the hint of the first counts for all. What only another's hint
+/// sends to a replica must be a read there.
+fn role_under(judged: &Judged, wish: &mut Option<Wish>) -> Role {
+    let first = wish.is_none();
+    let role = role_of(judged, *wish.get_or_insert(judged.wish));
+    let safe = judged
+        .decision()
+        .is_some_and(|decision| decision.replica_safe);
+    match first || safe {
+        true => role,
+        false => Role::Primary,
+    }
 }
 
 /// Where a text goes under this wish. What a hint would have done where it cannot be, is refused

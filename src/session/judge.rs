@@ -58,8 +58,10 @@ impl Session {
         statement: Option<&Arc<Statement>>,
         judged: Option<Judged>,
     ) {
-        if let Some(judged) = self.judged_anew(name, statement, judged) {
-            self.count(judged);
+        match self.judged_anew(name, statement, judged) {
+            Some(judged) => self.count(judged),
+            // What SQL has prepared, perhaps.
+            None => self.may_write(),
         }
     }
 

@@ -102,6 +102,7 @@ impl Session {
     #[inline]
     pub(super) fn must_adopt_first(&self, reading: &Reading) -> bool {
         self.listening.is_some()
+            && !self.is_on_replica()
             && !self.flow.listens
             && !self.ledger.is_empty()
             && !self.ledger.is_open()
@@ -118,7 +119,9 @@ impl Session {
         let (Some(listening), Some(lease)) = (&mut self.listening, &mut self.lease) else {
             return;
         };
-        if self.flow.listens || !outside {
+        // No standby can listen, nor notify: what comes meanwhile the shared connection brings.
+        let replica = self.way.as_ref().is_some_and(|way| way.is_on_replica());
+        if self.flow.listens || !outside || replica {
             return;
         }
         let texts: Vec<Vec<u8>> = listening.handed().iter().map(|one| listen(one)).collect();
@@ -172,10 +175,15 @@ impl Session {
         } else if !fresh.is_empty() {
             let told = &self.identity.told;
             let encoding = told.get(b"client_encoding").unwrap_or_default();
-            self.identity
-                .house
-                .subscribe(&ear, fresh.iter().map(|one| &**one), encoding);
+            let fresh = fresh.iter().map(|one| &**one);
+            if !self.identity.house.subscribe(&ear, fresh, encoding) {
+                self.listen_alone();
+            }
         }
+    }
+
+    fn is_on_replica(&self) -> bool {
+        self.way.as_ref().is_some_and(|way| way.is_on_replica())
     }
 
     /// The session listens to nothing.

@@ -106,6 +106,11 @@ impl Names {
         self.named.keys().map(|name| &**name)
     }
 
+    /// There is nothing any more that PREPARE has made.
+    pub fn forget_prepared(&mut self) {
+        self.named.retain(|_, entry| entry.sql.is_none());
+    }
+
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.entry(name).map(|entry| &entry.statement)

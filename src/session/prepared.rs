@@ -22,6 +22,20 @@ const SWEEP: usize = 1024;
 /// those before, and nothing else is lost.
 const SCOPES: usize = 4096;
 
+/// Settings by which the server reads a text as it is prepared, and need not read it again when
+/// it runs. A change of `search_path` makes it do so by itself.
+pub(super) const READ_BY: [&[u8]; 9] = [
+    b"array_nulls",
+    b"backslash_quote",
+    b"client_encoding",
+    b"datestyle",
+    b"intervalstyle",
+    b"lc_monetary",
+    b"timezone",
+    b"transform_null_equals",
+    b"xmloption",
+];
+
 /// The statements that this worker's sessions and connections know.
 pub struct Registry {
     statements: HashMap<Box<[u8]>, Weak<Statement>>,
@@ -47,11 +61,17 @@ impl Registry {
         }
     }
 
-    /// The scope of a session with these settings: search_path, role and client_encoding.
+    /// The scope of a session with these settings: what resolves names, and what literals are read
+    /// by as a text is prepared.
     pub fn scope(&mut self, parameters: &Parameters) -> Scope {
-        let names: [&[u8]; 3] = [b"search_path", b"role", b"client_encoding"];
+        let names: [&[u8]; 4] = [
+            b"search_path",
+            b"role",
+            b"session_authorization",
+            b"standard_conforming_strings",
+        ];
         let mut key = Vec::new();
-        for name in names {
+        for name in names.iter().chain(&READ_BY) {
             let value = parameters.get(name);
             key.push(u8::from(value.is_some()));
             key.extend_from_slice(value.unwrap_or_default());

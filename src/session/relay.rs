@@ -8,7 +8,7 @@ use std::{
 use super::{
     End, Io, Keep, Session,
     adopt::with_identities_of,
-    change::{Effect, Restores},
+    change::{Effect, Forgets, Restores},
     ledger::{Owed, Reply},
     pin,
     role::{Naming, Role},
@@ -432,8 +432,16 @@ impl Session {
             lease.memory.wearing = std::sync::Arc::new(bare);
             self.flow.resetting |= self.flow.watch.is_some() && !self.identity.start.is_empty();
         }
-        if change.effect == Effect::DiscardAll && !own {
-            self.unpin();
+        if matches!(change.forgets, Forgets::All) {
+            // What PREPARE has made is noted as it completes: it came before.
+            self.names.forget_prepared();
+        }
+        if change.effect == Effect::DiscardAll {
+            self.flow.listens = false;
+            self.stop_listening();
+            if !own {
+                self.unpin();
+            }
         }
         match change.restores {
             Restores::Nothing if change.effect == Effect::DiscardAll => {

@@ -11,6 +11,7 @@ use super::{
     adopt::{self, Setting},
     ledger::Reply,
     names,
+    prepared::READ_BY,
     role::Naming,
     splice::Splice,
 };
@@ -48,20 +49,6 @@ impl Adopted {
         Self { name, upstream }
     }
 }
-
-/// Settings by which the server reads a text as it is prepared, and need not read it again when
-/// it runs. A change of `search_path` makes it do so by itself.
-const READ_BY: [&[u8]; 9] = [
-    b"array_nulls",
-    b"backslash_quote",
-    b"client_encoding",
-    b"datestyle",
-    b"intervalstyle",
-    b"lc_monetary",
-    b"timezone",
-    b"transform_null_equals",
-    b"xmloption",
-];
 
 const SAVEPOINT: &[u8] = b"SAVEPOINT _ambassador";
 const ROLLBACK_TO: &[u8] = b"ROLLBACK TO SAVEPOINT _ambassador";

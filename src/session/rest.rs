@@ -91,6 +91,7 @@ impl Session {
             self.flow.reports = Parameters::default();
         }
         if std::mem::take(&mut self.flow.tainted) {
+            self.depart_from_backend();
             return;
         }
         if self.identity.home.is_none_or(|home| home.id != lease.id) {

@@ -66,6 +66,8 @@ pub(super) struct Way {
     why: Option<Reason>,
     /// What has been seen.
     mark: Option<Mark>,
+    /// The fleet's, when the connection was taken.
+    epoch: u64,
     /// The replica that answered last.
     replica: Option<usize>,
     /// Those that could not take the request, a bit for each.
@@ -103,6 +105,7 @@ impl Way {
             },
             why: None,
             mark: None,
+            epoch: 0,
             replica: None,
             without: 0,
             wrote: false,
@@ -154,6 +157,7 @@ impl Way {
     }
 
     fn choose_replica(&mut self) -> bool {
+        self.mark = self.mark.map(|mark| self.pools.fleet().renewed(mark));
         let need = Need {
             marks: self.marks(),
             last: self.replica.filter(|_| self.is_attached()),
@@ -240,6 +244,7 @@ impl Way {
         self.without = 0;
         self.wrote = false;
         self.taken = self.pools.is_timed().then(now);
+        self.epoch = self.pools.fleet().epoch();
         let expected = self.role == Role::Replica;
         if follows.is_some_and(|follows| follows != expected) {
             self.pools.fleet().doubt();
@@ -257,7 +262,7 @@ impl Way {
         }
         let fleet = self.pools.fleet();
         if self.is_attached() {
-            self.mark = Some(fleet.mark(self.at));
+            self.mark = Some(fleet.mark_since(self.at, self.epoch));
         }
         if self.role == Role::Replica {
             self.replica = Some(self.at);

@@ -33,6 +33,8 @@ pub struct Listeners {
 #[derive(Default)]
 struct State {
     line: Line,
+    /// The `client_encoding` of the line that is up, or dialled.
+    encoding: Box<[u8]>,
     ears: HashMap<u64, Arc<Ear>>,
     channels: HashMap<Box<[u8]>, Channel>,
     /// The process ids that those who notified last were told, by those of their connections.
@@ -224,15 +226,20 @@ impl Pool {
     }
 
     /// Has these channels listened to for a session, whose `client_encoding` is `encoding`. The
-    /// session's ear is woken when they are: see [`Listeners::standing`].
+    /// session's ear is woken when they are: see [`Listeners::standing`]. False: their names mean
+    /// something else in the encoding in which the line listens.
     pub fn subscribe<'a>(
         self: &Rc<Self>,
         ear: &Arc<Ear>,
-        channels: impl Iterator<Item = &'a [u8]>,
+        channels: impl Iterator<Item = &'a [u8]> + Clone,
         encoding: &[u8],
-    ) {
+    ) -> bool {
         let listeners = self.exchange.listeners();
         let mut state = listeners.state();
+        let elsewhere = !matches!(state.line, Line::Down) && *state.encoding != *encoding;
+        if elsewhere && channels.clone().any(|channel| !channel.is_ascii()) {
+            return false;
+        }
         state.ears.insert(ear.session, Arc::clone(ear));
         for channel in channels {
             let channel = state.channels.entry(channel.into()).or_default();
@@ -241,6 +248,7 @@ impl Pool {
         }
         if matches!(state.line, Line::Down) {
             state.line = Line::Dialling;
+            state.encoding = encoding.into();
             let line = line::Plan {
                 listeners: Arc::clone(listeners),
                 target: Rc::clone(&self.target),
@@ -252,5 +260,6 @@ impl Pool {
         }
         drop(state);
         listeners.bell.notify_one();
+        true
     }
 }

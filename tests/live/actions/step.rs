@@ -267,7 +267,7 @@ impl Talk {
             ("select current_setting($1, true)", &["work_mem"]),
             ("select pg_try_advisory_lock($1::int)", &["2"]),
             ("select pg_advisory_unlock($1::int)", &["2"]),
-            ("select pg_notify($1, 'a' || $2)", &["news", " b"]),
+            ("select $1 || 'a' || $2", &["news", " b"]),
             (
                 "update public.shared set v = $1 where id = $2::int returning v",
                 &["w", "3"],
