@@ -131,6 +131,7 @@ impl Session {
             false => Arc::new(wanted),
         };
         self.identity.scope = self.shared.registry.borrow_mut().scope(&wanted);
+        self.identity.wish = own::wish_in(&wanted);
         self.identity.parameters = Arc::clone(&wanted);
         wanted
     }

@@ -10,12 +10,13 @@ use std::task::Context;
 
 use super::{
     End, Keep, Phase, Session, adopt, batch, failed::Failed, forward::Step, ledger::Reply, names,
-    role::Role, splice::Splice,
+    role::Role, splice::Splice, verdicts::Judged,
 };
 use crate::protocol::{
     backend::{self, Status},
     frontend,
 };
+use crate::route::Wish;
 use crate::sql::{self, Bracket, Kind, Mode, Reading, Touches};
 
 /// How many SET TRANSACTIONs wait; who sends more is answered by the server.
@@ -25,10 +26,12 @@ const SETS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Begun {
     text: Box<[u8]>,
+    /// The hint in it.
+    pub wish: Wish,
     /// SET TRANSACTIONs behind it.
     sets: Vec<Box<[u8]>>,
     /// What all of them ask for.
-    mode: Mode,
+    pub mode: Mode,
 }
 
 impl Session {
@@ -57,7 +60,8 @@ impl Session {
         let Some(bracket) = self.deferrable(text, alone) else {
             return Ok(None);
         };
-        self.take_bracket(bracket, text);
+        let judged = self.flow.judged.clone();
+        self.take_bracket(bracket, text, judged.as_ref());
         // As any other Query does.
         self.names.forget_unnamed();
         let mut reply = Vec::new();
@@ -142,12 +146,13 @@ impl Session {
         batch: batch::Answer,
         splice: &mut Splice<'_>,
     ) -> Result<Option<Step>, End> {
+        let (statement, mut judged) = self.names.named(names::key(name));
         if self.verdicts.is_some() {
-            let (statement, judged) = self.names.named(names::key(name));
-            self.count_bound(name, statement.as_ref(), judged);
+            self.count_bound(name, statement.as_ref(), judged.clone());
+            judged = judged.or_else(|| self.names.named(names::key(name)).1);
         }
         self.pool.traffic().binds.add(1);
-        self.take_bracket(bracket, frontend::text(rest));
+        self.take_bracket(bracket, frontend::text(rest), judged.as_ref());
         let mut reply = batch.before;
         backend::put_command_complete(&mut reply, bracket.tag());
         self.rest_without_lease();
@@ -175,7 +180,8 @@ impl Session {
         here.then_some(bracket)
     }
 
-    fn take_bracket(&mut self, bracket: Bracket, text: &[u8]) {
+    fn take_bracket(&mut self, bracket: Bracket, text: &[u8], judged: Option<&Judged>) {
+        let wish = judged.map(|judged| judged.wish).unwrap_or_default();
         let traffic = self.pool.traffic();
         traffic.statements.add(1);
         traffic.requests.add(1);
@@ -183,6 +189,7 @@ impl Session {
             Bracket::Begin(mode) | Bracket::Start(mode) => {
                 self.flow.begun = Some(Begun {
                     text: text.into(),
+                    wish,
                     sets: Vec::new(),
                     mode,
                 });

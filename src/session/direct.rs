@@ -93,7 +93,10 @@ impl Session {
             return None;
         }
         let route = if self.flow.begun.is_some() {
-            Route::primary(Reason::InTransaction)
+            match self.route_of_begun(kind, header, seen) {
+                Ok(route) => route,
+                Err(step) => return Some(step),
+            }
         } else if self.is_verbatim() {
             Route::primary(Reason::Pinned)
         } else if is_serializable(&self.identity.parameters) {
@@ -105,7 +108,10 @@ impl Session {
             let text = frontend::text(seen.get(HEADER..).unwrap_or_default());
             let reading = self.read(text, seen.len() == header.len);
             self.flow.reading = Some(reading);
-            route_of(self.flow.judged.as_ref())
+            let judged = self.flow.judged.as_ref();
+            judged.map_or(Route::PRIMARY, |judged| {
+                route(role_of(judged, self.wish_over(judged.wish)))
+            })
         } else if kind == Kind::FunctionCall {
             Route::PRIMARY
         } else {
@@ -210,7 +216,10 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_under(&judged, &mut found.wish)
+        role_of(
+            &judged,
+            *found.wish.get_or_insert(self.wish_over(judged.wish)),
+        )
     }
 
     fn role_of_name(&mut self, name: &[u8], found: &mut Found<'_>) -> Role {
@@ -223,7 +232,10 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_under(&judged, &mut found.wish)
+        role_of(
+            &judged,
+            *found.wish.get_or_insert(self.wish_over(judged.wish)),
+        )
     }
 
     /// The message is sent, or needs not be.
@@ -243,24 +255,6 @@ fn is_serializable(wanted: &Parameters) -> bool {
     let is = |one: &[u8], other: &[u8]| one.eq_ignore_ascii_case(other);
     let mut wanted = wanted.iter();
     wanted.any(|(name, value)| is(name, ISOLATION) && is(value, b"serializable"))
-}
-
-fn route_of(judged: Option<&Judged>) -> Route {
-    judged.map_or(Route::PRIMARY, |judged| route(role_of(judged, judged.wish)))
-}
-
-/// Where a text of a batch goes: the hint of the first counts for all. What only another's hint
-/// sends to a replica must be a read there.
-fn role_under(judged: &Judged, wish: &mut Option<Wish>) -> Role {
-    let first = wish.is_none();
-    let role = role_of(judged, *wish.get_or_insert(judged.wish));
-    let safe = judged
-        .decision()
-        .is_some_and(|decision| decision.replica_safe);
-    match first || safe {
-        true => role,
-        false => Role::Primary,
-    }
 }
 
 /// Where a text goes under this wish. What a hint would have done where it cannot be, is refused

@@ -15,6 +15,7 @@ use super::{
     adopt::{self, AUTHORIZATION, ROLE},
     calls::{CODE, Reach},
     ledger::Reply,
+    own,
     pin::{self, Cause, Reason},
     role::Role,
     sabotage::{Part, without},
@@ -134,6 +135,12 @@ impl Watch {
             }
         }
         self.unread.extend(reach.unread);
+    }
+
+    /// Whether this setting may come to be another.
+    fn may_set(&self, name: &[u8]) -> bool {
+        let mut names = self.names.iter().chain(&self.guessed);
+        self.any || names.any(|one| one.as_bytes().eq_ignore_ascii_case(name))
     }
 
     fn note(&mut self, touches: Touches, text: &[u8]) {
@@ -294,6 +301,10 @@ impl Session {
         if !(watch.held || watch.asks_settings()) {
             return;
         }
+        // Where the next request goes may hang on it.
+        self.flow.resetting |= self.way.is_some()
+            && self.identity.start.get(own::ROUTE).is_some()
+            && watch.may_set(own::ROUTE);
         self.flow.watch = Some(watch);
         self.unsettle();
     }

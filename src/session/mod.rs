@@ -34,6 +34,7 @@ mod lobby;
 mod look;
 mod lost;
 mod names;
+mod opening;
 mod own;
 mod pin;
 mod pools;
@@ -89,6 +90,7 @@ use crate::backend::StatementId;
 use crate::net::{Link, Scratch};
 use crate::pool::{Home, Lease, Pool, Ticket};
 use crate::protocol::{Parameters, backend::Status};
+use crate::route::Wish;
 use crate::sql::Reading;
 use crate::telemetry::Clock;
 use change::Change;
@@ -168,6 +170,8 @@ struct Identity {
     told_first: Rc<Parameters>,
     /// What they say of how the server reads a text.
     spelling: Spelling,
+    /// What `ambassador.route` asks for.
+    wish: Wish,
     /// The connection whose process id the client was told.
     home: Option<Home>,
     /// The pool that it is one of; what the session listens to is heard there, too.

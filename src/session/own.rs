@@ -37,6 +37,11 @@ pub(super) fn wish(value: &[u8]) -> Option<Wish> {
     }
 }
 
+/// What a session asks for that has these settings.
+pub(super) fn wish_in(settings: &Parameters) -> Wish {
+    settings.get(ROUTE).and_then(wish).unwrap_or_default()
+}
+
 /// Whether these settings of a start-up can be had.
 pub(super) fn check(parameters: &Parameters, database: impl Fn() -> String) -> Result<(), Fault> {
     for (name, value) in parameters.iter() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::catalog::Occasion;
 use crate::protocol::Parameters;
-use crate::route::{self, CLASSES, Case, Catalog, Decision, Reason, Role, Rules, Wish};
+use crate::route::{self, CLASSES, Case, Catalog, Decision, Reads, Reason, Role, Rules, Wish};
 use crate::sql::{
     self, Cached, Class, Finding, Hint, Judgement, Kind, Known, Limits, Obstacle, Print, Reading,
     Strings,
@@ -248,6 +248,11 @@ impl Verdicts {
             verdict.seen.as_ref()?.path(verdict.class(), subject)
         };
         state.remembered.iter().filter_map(path).collect()
+    }
+
+    /// Whether replicas are to have what is provably a read.
+    pub fn reads_go_to_replicas(&self) -> bool {
+        self.rules.has_replicas && self.rules.reads == Reads::Replicas
     }
 
     /// What was seen passing by changes what the catalog says.

@@ -179,6 +179,7 @@ impl Entrance {
             parameters: Arc::clone(&self.welcome.parameters),
             start: Arc::clone(&self.welcome.parameters),
             scope: self.welcome.scope,
+            wish: own::wish_in(&self.welcome.parameters),
             spelling: Spelling::of(&self.welcome.told),
             told: Rc::clone(&self.welcome.told),
             told_first: Rc::clone(&self.welcome.told),

@@ -8,6 +8,7 @@ mod load;
 mod mixed;
 mod place;
 mod promotion;
+mod transactions;
 
 use pg_ambassador::app::cluster::{Cluster, Options};
 
