@@ -14,6 +14,7 @@ impl SqlState {
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     pub const INVALID_CURSOR_NAME: Self = Self(*b"34000");
     pub const INVALID_PARAMETER_VALUE: Self = Self(*b"22023");
+    pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     pub const NO_ACTIVE_TRANSACTION: Self = Self(*b"25P01");
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     pub const UNDEFINED_STATEMENT: Self = Self(*b"26000");

@@ -110,7 +110,7 @@ impl Session {
             self.flow.reading = Some(reading);
             let judged = self.flow.judged.as_ref();
             judged.map_or(Route::PRIMARY, |judged| {
-                route(role_of(judged, self.wish_over(judged.wish)))
+                route(role_of(judged, self.wish_for(judged)))
             })
         } else if kind == Kind::FunctionCall {
             Route::PRIMARY
@@ -216,10 +216,7 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_of(
-            &judged,
-            *found.wish.get_or_insert(self.wish_over(judged.wish)),
-        )
+        self.role_within(&judged, found)
     }
 
     fn role_of_name(&mut self, name: &[u8], found: &mut Found<'_>) -> Role {
@@ -232,10 +229,21 @@ impl Session {
         let Some(judged) = judged else {
             return Role::Primary;
         };
-        role_of(
-            &judged,
-            *found.wish.get_or_insert(self.wish_over(judged.wish)),
-        )
+        self.role_within(&judged, found)
+    }
+
+    /// Where a text of a batch goes. Behind a hint for a replica all of it does: what writes is
+    /// refused there.
+    fn role_within(&self, judged: &Judged, found: &mut Found<'_>) -> Role {
+        match found.wish {
+            None => {
+                let wish = self.wish_for(judged);
+                found.wish = Some(wish);
+                role_of(judged, wish)
+            }
+            Some(Wish::Replica) => Role::Replica,
+            Some(wish @ (Wish::None | Wish::Primary)) => role_of(judged, wish),
+        }
     }
 
     /// The message is sent, or needs not be.

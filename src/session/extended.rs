@@ -315,6 +315,10 @@ impl Session {
         if let Some(step) = self.heed_own(Kind::Bind, &reading, stated, splice) {
             return Ok(step);
         }
+        let judged_by = (name, statement.as_ref(), judged.as_ref());
+        if let Some(step) = self.forbid_hinted_bound(judged_by, splice) {
+            return Ok(step);
+        }
         let full = self.in_full(reading, &text, true);
         let stated = |session: &Self| session.text_of(name).to_owned();
         if let Some(step) = self.forbid(Kind::Bind, &full, stated, splice) {
@@ -591,7 +595,7 @@ impl Session {
     }
 
     /// What a name stands for: the text that is run.
-    fn text_of(&self, name: &[u8]) -> &[u8] {
+    pub(super) fn text_of(&self, name: &[u8]) -> &[u8] {
         match self.names.any(name) {
             Some(entry) if entry.sql.is_some() => acts::body(&entry.statement).0,
             Some(entry) => frontend::text(&entry.statement.rest),

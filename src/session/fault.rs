@@ -62,6 +62,14 @@ pub enum Fault {
     /// As the server says it of a setting with fixed values.
     #[error("invalid value for parameter \"ambassador.route\": \"{value}\"")]
     BadRoute { value: String },
+    #[error(
+        "ambassador: database \"{database}\": {asks} asks for a replica, which takes no statement of class {class}"
+    )]
+    NotForReplicas {
+        database: String,
+        asks: &'static str,
+        class: &'static str,
+    },
     #[error("ambassador: database \"{database}\": {setting}: sharding is not supported yet")]
     NoSharding { database: String, setting: String },
     #[error(
@@ -156,6 +164,7 @@ impl Fault {
             Self::StatementMode { .. } | Self::PinRejected { .. } | Self::NoSharding { .. } => {
                 SqlState::FEATURE_NOT_SUPPORTED
             }
+            Self::NotForReplicas { .. } => SqlState::READ_ONLY_TRANSACTION,
             Self::UnknownSetting { .. } => SqlState::UNDEFINED_OBJECT,
             Self::BadRoute { .. } => SqlState::INVALID_PARAMETER_VALUE,
             Self::MessageTooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -212,6 +221,9 @@ impl Fault {
             Self::BackendLost { loss, .. } => Some(loss.hint()),
             Self::UnknownSetting { .. } => {
                 Some("There are ambassador.route and ambassador.last_backend.")
+            }
+            Self::NotForReplicas { .. } => {
+                Some("Without the hint, or with ambassador.route = 'auto', it goes to the primary.")
             }
             Self::BadRoute { .. } => Some("Available values: primary, replica, auto."),
             Self::NoWayBack { .. } => Some("End it with a plain ROLLBACK, and begin anew."),

@@ -39,7 +39,7 @@ impl Session {
     /// What was judged is sent, and where it goes.
     #[inline]
     fn count(&mut self, judged: Judged) {
-        let Some(decision) = judged.decision_for(self.wish_over(judged.wish)) else {
+        let Some(decision) = judged.decision_for(self.wish_for(&judged)) else {
             return;
         };
         let (role, reason) = match &self.way {

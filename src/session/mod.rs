@@ -61,6 +61,7 @@ mod undo;
 mod verdicts;
 mod way;
 mod welcome;
+mod wish;
 mod wording;
 
 use std::{

@@ -5,7 +5,7 @@
 //! Not one that is SERIALIZABLE, which standbys do not have, nor one that begins with what
 //! a standby does otherwise, or what others are to find where they look for it.
 
-use super::{Session, forward::Step, names, pin, request::must_gather, way::Route};
+use super::{Session, forward::Step, names, own, pin, request::must_gather, way::Route};
 use crate::protocol::{
     frame::{HEADER, Header},
     frontend::{self, Kind},
@@ -30,14 +30,14 @@ impl Session {
         if must_gather(header, seen) {
             return Err(Step::Gather);
         }
-        let reading = self.reading_of_message(kind, header, seen);
+        let (reading, set) = self.look_at_first(kind, header, seen);
         let stays = reading.touches.any(pin::STAYING.and(PRIMARY)) || sets_snapshot(&reading);
         let mode = self.mode_of_begun();
         let reads = self
             .verdicts
             .as_ref()
             .is_some_and(|one| one.reads_go_to_replicas());
-        Ok(match self.wish_of_begun() {
+        Ok(match self.wish_of_begun(set) {
             Wish::Primary => Route::primary(Reason::Hint),
             Wish::Replica => Route::REPLICA,
             Wish::None if mode.is_for_standbys() && reads && !stays => Route::REPLICA,
@@ -56,32 +56,27 @@ impl Session {
             .over(default)
     }
 
-    /// The hint of its BEGIN, or what the session wishes of everything.
-    fn wish_of_begun(&self) -> Wish {
+    /// The hint of its BEGIN, what its first text sets, or what the session wishes of everything.
+    fn wish_of_begun(&self, set: Option<Wish>) -> Wish {
         let begun = self.flow.begun.as_ref();
-        let hinted = begun.map(|begun| begun.wish).unwrap_or_default();
-        self.wish_over(hinted)
-    }
-
-    /// What a text asks for by a hint, else what the session does by `ambassador.route`.
-    #[inline]
-    pub(super) fn wish_over(&self, hinted: Wish) -> Wish {
-        match hinted {
-            Wish::None => self.identity.wish,
-            Wish::Primary | Wish::Replica => hinted,
+        match begun.map(|begun| begun.wish).unwrap_or_default() {
+            Wish::None => set.unwrap_or(self.identity.wish),
+            hinted @ (Wish::Primary | Wish::Replica) => hinted,
         }
     }
 
-    fn reading_of_message(&mut self, kind: Kind, header: Header, seen: &[u8]) -> Reading {
+    /// What the first message says, and which way it sets `ambassador.route` to.
+    fn look_at_first(
+        &mut self,
+        kind: Kind,
+        header: Header,
+        seen: &[u8],
+    ) -> (Reading, Option<Wish>) {
         let body = seen.get(HEADER..).unwrap_or_default();
         let text = match kind {
             Kind::Query => frontend::text(body),
             Kind::Parse => frontend::parse(body).map_or(&[][..], |(_, rest)| frontend::text(rest)),
-            Kind::Bind => {
-                let name = frontend::bind(body).map_or(&[][..], |(_, name, _)| names::key(name));
-                let statement = self.names.get(name).cloned();
-                return self.reading_of(name, statement.as_ref());
-            }
+            Kind::Bind => return self.look_at_bound(body),
             Kind::Describe
             | Kind::Execute
             | Kind::Close
@@ -93,12 +88,24 @@ impl Session {
             | Kind::CopyFail
             | Kind::Terminate
             | Kind::Authentication
-            | Kind::Unknown => return Reading::NOTHING,
+            | Kind::Unknown => return (Reading::NOTHING, None),
         };
         let reading = self.read(text, seen.len() == header.len);
         self.flow.reading = Some(reading);
-        reading
+        (reading, set_by(&reading, text))
     }
+
+    fn look_at_bound(&self, body: &[u8]) -> (Reading, Option<Wish>) {
+        let name = frontend::bind(body).map_or(&[][..], |(_, name, _)| names::key(name));
+        let reading = self.reading_of(name, self.names.get(name));
+        (reading, set_by(&reading, self.text_of(name)))
+    }
+}
+
+fn set_by(reading: &Reading, text: &[u8]) -> Option<Wish> {
+    own::may_concern(reading)
+        .then(|| own::wish_set(text))
+        .flatten()
 }
 
 fn sets_snapshot(reading: &Reading) -> bool {

@@ -42,6 +42,16 @@ pub(super) fn wish_in(settings: &Parameters) -> Wish {
     settings.get(ROUTE).and_then(wish).unwrap_or_default()
 }
 
+/// What a text asks for by setting it; `None`: it does not.
+pub(super) fn wish_set(text: &[u8]) -> Option<Wish> {
+    let set = |own: &Own| match &own.deed {
+        Deed::Sets(Some(value)) if *own.name == *"route" => wish(value.as_bytes()),
+        Deed::Sets(_) | Deed::Names | Deed::Reads => None,
+    };
+    let named = sql::may_name_own(text).then(|| sql::own(text))?;
+    named.iter().rev().find_map(set)
+}
+
 /// Whether these settings of a start-up can be had.
 pub(super) fn check(parameters: &Parameters, database: impl Fn() -> String) -> Result<(), Fault> {
     for (name, value) in parameters.iter() {
@@ -165,7 +175,7 @@ impl Session {
 /// Whether settings of any kind are a text's concern. Of several statements, SET LOCAL shows in
 /// nothing else.
 #[inline]
-fn may_concern(reading: &Reading) -> bool {
+pub(super) fn may_concern(reading: &Reading) -> bool {
     let touched = Touches::SETTING.and(Touches::SETTING_READ);
     reading.touches.any(touched)
         || reading.count > 1

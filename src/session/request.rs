@@ -47,6 +47,9 @@ impl Session {
         if let Some(step) = self.heed_own(Kind::Query, &reading, |_| text.to_owned(), splice) {
             return Ok(step);
         }
+        if let Some(step) = self.forbid_hinted(splice) {
+            return Ok(step);
+        }
         let full = self.in_full(reading, text, whole);
         if let Some(step) = self.forbid(Kind::Query, &full, |_| text.to_owned(), splice) {
             return Ok(step);

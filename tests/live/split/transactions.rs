@@ -66,6 +66,24 @@ fn a_transaction_that_only_reads_is_on_a_replica_for_its_whole_length() {
             ],
             "replica",
         ),
+        (
+            &[
+                "begin",
+                "set local ambassador.route = 'replica'",
+                volatile,
+                "commit",
+            ],
+            "replica",
+        ),
+        (
+            &[
+                "begin read only",
+                "set local ambassador.route = 'primary'",
+                read,
+                "commit",
+            ],
+            "primary",
+        ),
         (&["begin", read, "commit"], "primary"),
         (
             &[
@@ -131,6 +149,28 @@ fn a_transaction_that_only_reads_is_on_a_replica_for_its_whole_length() {
         let mut wire = troupe.client_with(&[("options", settings)]);
         let ran = troupe.ran_on(|| transact(&mut wire, &["begin", volatile, "commit"], query));
         assert_eq!(ran, ["replica"], "{settings}");
+    }
+}
+
+#[test]
+fn a_hint_on_a_begin_that_nobody_waits_for_decides_too() {
+    let troupe = Troupe::eventual("");
+    let mut wire = troupe.client();
+    for (hint, place) in [("replica", "replica"), ("primary", "primary")] {
+        let begin = format!("/* ambassador: {hint} */ begin");
+        let read = marked("select a from watched");
+        let texts = [&*begin, &read, &read, "commit"];
+        let ran = troupe.ran_on(|| {
+            wire.send(&texts.map(query).concat());
+            for text in texts {
+                let heard = said(&wire.until_ready());
+                assert!(
+                    !heard.iter().any(|one| one.starts_with("error")),
+                    "{text}: {heard:?}"
+                );
+            }
+        });
+        assert_eq!(ran, [place]);
     }
 }
 
