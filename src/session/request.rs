@@ -41,7 +41,10 @@ impl Session {
             return Ok(step);
         }
         if let Some(step) = self.show_last(cx, &reading, text)? {
-            self.count_judged();
+            // One that still waits would take itself for the last that ran.
+            if !matches!(step, Step::Hold) {
+                self.count_judged();
+            }
             return Ok(step);
         }
         if let Some(step) = self.heed_own(Kind::Query, &reading, |_| text.to_owned(), splice) {
