@@ -47,6 +47,7 @@ const FAMILIES: &[Family] = &[
     statements,
     statement_times,
     route_decisions,
+    misroutes,
     verdict_cache,
     pins,
     pinned_sessions,
@@ -375,6 +376,19 @@ fn route_decisions(page: &mut Page, figures: &Figures) {
         })
     });
     samples(page, ["database", "role", "reason"], values);
+}
+
+fn misroutes(page: &mut Page, figures: &Figures) {
+    page.family(
+        "misroutes_total",
+        Kind::Counter,
+        "Requests that a replica refused and that ran again, unseen, by the code of the error.",
+    );
+    let values = figures.sums(|pool| {
+        let misroutes = pool.totals.misroutes.iter();
+        misroutes.map(|(code, &count)| ([pool.database.as_str(), *code], count))
+    });
+    samples(page, ["database", "sqlstate"], values);
 }
 
 fn verdict_cache(page: &mut Page, figures: &Figures) {

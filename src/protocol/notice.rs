@@ -49,6 +49,11 @@ pub fn message(body: &[u8]) -> Option<&[u8]> {
     field(body, b'M')
 }
 
+/// The source file of the server that reported it: one word in all languages.
+pub fn file(body: &[u8]) -> Option<&[u8]> {
+    field(body, b'F')
+}
+
 /// Whether the backend ends the connection with this.
 pub fn is_fatal(body: &[u8]) -> bool {
     let severity = field(body, b'V').or_else(|| field(body, b'S'));

@@ -23,6 +23,7 @@ impl SqlState {
     pub const INVALID_PASSWORD: Self = Self(*b"28P01");
     pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     pub const SYNTAX_ERROR: Self = Self(*b"42601");
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     pub const DUPLICATE_STATEMENT: Self = Self(*b"42P05");

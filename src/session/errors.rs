@@ -62,13 +62,16 @@ impl Session {
             self.undo_failed();
             return Ok(Step::Swallow);
         }
-        if front.role.is_client() {
+        let (by_client, wording) = (front.role.is_client(), front.wording());
+        if whole && self.heals(body, splice) {
+            return Ok(Step::Swallow);
+        }
+        if by_client {
             self.pool.traffic().statements.add(1);
         }
         // Data that the client still sends is read over by the backend, as it is here once the
         // connection is given back.
         self.flow.copying = false;
-        let wording = front.wording();
         if let Some(watch) = &mut self.flow.watch {
             watch.failed();
         }

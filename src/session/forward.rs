@@ -65,7 +65,7 @@ impl Session {
             return Ok(self.turn_away());
         }
         // What the backend answers makes room, and leads back here.
-        if self.ledger.len() > UNANSWERED {
+        if self.ledger.len() > UNANSWERED || self.is_healing() {
             return Ok(false);
         }
         if self.collect_lease(cx) {
@@ -179,7 +179,11 @@ impl Session {
             };
             self.check_size(header)?;
             let seen = rest.get(..header.len).unwrap_or(rest);
-            match self.message(cx, header, seen, splice)? {
+            let step = self.message(cx, header, seen, splice)?;
+            if matches!(step, Step::Pass | Step::Drop | Step::Replaced(_)) {
+                self.keep_sent(Kind::of(header.tag), seen, seen.len() == header.len);
+            }
+            match step {
                 Step::Pass => {
                     splice.pass(seen.len());
                     self.flow.sending = header.len - seen.len();

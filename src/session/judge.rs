@@ -47,6 +47,7 @@ impl Session {
             Some(_) => self.note_way(*decision),
         };
         judged.count_at(role, reason, self.pool.traffic());
+        self.try_text(&judged.verdict);
         self.flow.running = Some(judged.verdict);
     }
 

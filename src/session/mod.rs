@@ -23,6 +23,7 @@ mod failed;
 mod fault;
 mod forward;
 mod handle;
+mod heal;
 mod hear;
 mod judge;
 mod keep;
@@ -343,6 +344,7 @@ impl Session {
         if self.flow.deaf || bytes.is_empty() {
             return Ok(());
         }
+        self.give_up_trial();
         self.pool.traffic().to_client.add(bytes.len() as u64);
         let sent = self.client.send(cx, bytes);
         self.unless_leaving(sent)

@@ -115,7 +115,9 @@ impl Session {
                 self.begin_failed(cx, error)?;
             }
         }
-        self.settle()?;
+        if !self.heal() {
+            self.settle()?;
+        }
         Ok(true)
     }
 
@@ -294,6 +296,7 @@ impl Session {
         {
             note.name.statement.proven.store(true, Ordering::Relaxed);
         }
+        self.try_name();
         let step = self.done(Reply::Parse)?;
         let traffic = self.pool.traffic();
         traffic.server_parses.add(1);
@@ -325,8 +328,18 @@ impl Session {
         let status = Status::of(backend::body(seen))
             .filter(|_| believable)
             .ok_or_else(|| Break::Lost("it reported an unknown transaction status".to_owned()))?;
+        let healing = self.is_healing();
+        if healing && status != Status::Idle {
+            return Err(Break::Lost(
+                "it began a transaction that nobody asked for".to_owned(),
+            ));
+        }
         let step = self.settles(Reply::ends_ready)?;
         self.flow.status = status;
+        if healing && matches!(step, Step::Pass) {
+            self.healing_ends();
+            return Ok(Step::Swallow);
+        }
         if matches!(step, Step::Pass) {
             self.has_written();
             self.request_ended();

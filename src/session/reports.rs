@@ -46,6 +46,7 @@ impl Session {
 
     /// The client knows that a reported setting has this value.
     fn has_told(&mut self, name: &[u8], value: &[u8]) {
+        self.give_up_trial();
         // What a transaction has set is undone should it be lost.
         if self.flow.keep == Keep::No
             && let Some(former) = self.identity.told.get(name)

@@ -194,6 +194,7 @@ impl Session {
             return !waits;
         }
         self.request_begins();
+        self.try_out();
         let Some(lease) = &mut self.lease else {
             return false;
         };

@@ -41,6 +41,12 @@ impl<'a> Splice<'a> {
         self.from = self.at;
     }
 
+    /// Nothing of what has been gathered is to be written.
+    pub fn forget(&mut self) {
+        self.out.clear();
+        self.from = self.at;
+    }
+
     /// Where to write what is to come between the bytes before and those after.
     pub fn insert(&mut self) -> &mut Vec<u8> {
         let run = self.input.get(self.from..self.at).unwrap_or_default();

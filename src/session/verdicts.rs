@@ -3,7 +3,12 @@
 //! One for each database of a worker. A text is read in whole once for all that differ from it in
 //! their values alone; what was found then is looked up by the text's fingerprint from there on.
 
-use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashSet,
+    rc::Rc,
+    sync::Arc,
+};
 
 use super::{
     Snapshot,
@@ -30,6 +35,8 @@ pub struct Verdict {
     reading: Option<Reading>,
     /// By what a hint asks for, in the order of [`Wish::ALL`].
     decisions: [Decision; Wish::ALL.len()],
+    /// Instead of those for a replica, where one has refused this since.
+    healed: OnceCell<Decision>,
     /// The catalog's, by which it was judged.
     epoch: u64,
     /// `None`: it is not of one fingerprint.
@@ -41,6 +48,20 @@ impl Verdict {
         self.finding
             .as_ref()
             .map_or(Class::Unknown, |one| one.class)
+    }
+
+    /// A replica has refused a text of this fingerprint: from here on, and as long as this verdict
+    /// is remembered, they go to the primary.
+    pub fn heal(&self) {
+        // Those that were not read are of many fingerprints.
+        if self.seen.is_some() {
+            self.healed.get_or_init(|| Decision {
+                role: Role::Primary,
+                reason: Reason::Healed,
+                replica_safe: false,
+                is_refused: false,
+            });
+        }
     }
 
     /// How many statements the text has, an empty one counted.
@@ -94,7 +115,11 @@ impl Judged {
     /// Under a hint that is not its own, but its request's.
     #[inline]
     pub fn decision_for(&self, wish: Wish) -> Option<&Decision> {
-        self.verdict.decisions.get(wish as usize)
+        let own = self.verdict.decisions.get(wish as usize)?;
+        match self.verdict.healed.get() {
+            Some(healed) if own.role == Role::Replica && !own.is_refused => Some(healed),
+            Some(_) | None => Some(own),
+        }
     }
 
     /// The text is sent, or a statement of it bound, and that is where it goes.
@@ -207,6 +232,7 @@ impl Verdicts {
                 judgement: None,
                 reading: None,
                 decisions: [decision; Wish::ALL.len()],
+                healed: OnceCell::new(),
                 epoch: 0,
                 seen: None,
             })
@@ -331,6 +357,7 @@ impl Verdicts {
             finding: Some(finding),
             judgement: Some(judgement),
             decisions,
+            healed: OnceCell::new(),
             epoch: state.epoch,
             seen: Some(Seen::new(print.fingerprint, text)),
         });

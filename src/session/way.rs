@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::{
-    fault, last,
+    fault,
+    heal::Trial,
+    last,
     pools::{Lack, Need, Pools, at_bit},
 };
 use crate::backend::Mark;
@@ -79,6 +81,10 @@ pub(super) struct Way {
     /// When the connection was taken, where that counts.
     taken: Option<Instant>,
     last: Option<Last>,
+    /// The request under way, as long as it may run again elsewhere.
+    pub trial: Option<Trial>,
+    /// The next one does.
+    pub again: bool,
 }
 
 /// What choosing brings.
@@ -112,6 +118,8 @@ impl Way {
             waits: None,
             taken: None,
             last: None,
+            trial: None,
+            again: false,
         }
     }
 
@@ -257,6 +265,7 @@ impl Way {
     /// The connection was given back, or lost: what it showed must be shown from here on.
     pub fn leave(&mut self) {
         self.route = None;
+        self.trial.take_if(|trial| !trial.is_over());
         if let Some(taken) = self.taken.take() {
             self.pools.took(self.at, taken.elapsed());
         }

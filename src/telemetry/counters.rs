@@ -175,6 +175,8 @@ pub struct Traffic {
     pub connects: Tally,
     /// Sessions that were pinned, by the reason.
     pub pins: Tally,
+    /// Requests that a replica refused and that ran again elsewhere, by the error's code.
+    pub misroutes: Tally,
     /// Of some requests, see [`Clock::precise`](super::Clock::precise): from their beginning
     /// upstream to their end.
     pub request_times: Histogram,
@@ -228,6 +230,7 @@ impl Traffic {
         }
         self.connects.add_to(&mut totals.connects);
         self.pins.add_to(&mut totals.pins);
+        self.misroutes.add_to(&mut totals.misroutes);
         self.request_times.add_to(&mut totals.request_times);
         self.wait_times.add_to(&mut totals.wait_times);
         self.connect_times.add_to(&mut totals.connect_times);
@@ -304,6 +307,7 @@ pub struct Totals {
     pub logins: u64,
     pub connects: Words,
     pub pins: Words,
+    pub misroutes: Words,
     pub request_times: Times,
     pub wait_times: Times,
     pub connect_times: Times,
@@ -341,6 +345,7 @@ impl AddAssign<&Totals> for Totals {
         let words = [
             (&mut self.connects, &more.connects),
             (&mut self.pins, &more.pins),
+            (&mut self.misroutes, &more.misroutes),
         ];
         for (sums, more) in words {
             for (word, count) in more {

@@ -4,6 +4,7 @@
 mod consistency;
 mod extended;
 mod fresh;
+mod heal;
 mod hints;
 mod load;
 mod mixed;
