@@ -251,13 +251,20 @@ impl Session {
         self.clear_away(name, splice);
         let name = names::upstream(name);
         let key = names::key(&name);
-        if let Some(lease) = &self.lease
-            && lease.memory.own(key).is_some_and(|one| one.is_some())
-        {
+        let there = self.lease.as_ref().and_then(|one| one.memory.own(key));
+        if there.as_ref().is_some_and(Option::is_some) {
             self.ledger.owe(Reply::Parse, Role::Client);
             return Step::Pass;
         }
         let out = splice.insert();
+        if there.is_some() {
+            // Perhaps what nobody has any more: ours would not fit beside it.
+            frontend::put_close_statement(out, &name);
+            self.ledger.owe(Reply::Close, Role::Ours);
+            if let Some(lease) = &mut self.lease {
+                lease.memory.disown(key);
+            }
+        }
         frontend::put_parse(out, &name, &frontend::parse_rest(b""));
         frontend::put_parse(out, &name, rest);
         self.ledger.owe(Reply::Parse, Role::Ours);
