@@ -3,8 +3,8 @@
 use std::task::{Context, Poll};
 
 use super::{
-    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins,
-    request::must_gather, role::Role, splice::Splice,
+    End, Fault, Io, Phase, PoolMode, Session, fault, ledger::Reply, refuse::begins, role::Role,
+    splice::Splice,
 };
 use crate::protocol::{
     frame::{self, Header},
@@ -13,6 +13,8 @@ use crate::protocol::{
 
 /// A frame up to this size is looked at in whole; of a larger one only the beginning is.
 pub(super) const GATHER: usize = 256 * 1024;
+/// So much of a FunctionCall says which function it is.
+const NUMBERED: usize = frame::HEADER + 4;
 /// What a client may send ahead while its request waits for a connection.
 const HELD: usize = 64 * 1024;
 /// What may lie ready for a client that does not read.
@@ -295,7 +297,7 @@ impl Session {
             Kind::Sync if self.is_odd(header) => self.plain(Reply::Sync, splice),
             Kind::Flush if self.is_odd(header) => self.plain(Reply::Describe, splice),
             Kind::Sync => self.sync(cx)?,
-            Kind::FunctionCall if must_gather(header, seen) => Step::Gather,
+            Kind::FunctionCall if seen.len() < header.len.min(NUMBERED) => Step::Gather,
             Kind::FunctionCall => self.function_call(seen, splice),
             Kind::Flush => self.pass_if_leased(),
             Kind::CopyData => {
